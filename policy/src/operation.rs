@@ -1,0 +1,1 @@
+//! Operations: one line of a rule that says what may be called.

@@ -1,0 +1,42 @@
+//! What the filter and the server say to each other.
+//!
+//! The messages of `envoy.service.auth.v3`, as much as Callgate reads or writes,
+//! under the paths that the protocol gives them, and the text formats that both
+//! ends meet: header names and, in time, `x-forwarded-client-cert`.
+//!
+//! With the `grpc` feature also the tonic client and server and the descriptors
+//! for reflection. The filter leaves it off: it calls through its proxy.
+
+/// Package `envoy`.
+pub mod envoy {
+    pub mod config {
+        pub mod core {
+            pub mod v3 {
+                include!(concat!(env!("OUT_DIR"), "/envoy.config.core.v3.rs"));
+            }
+        }
+    }
+    pub mod service {
+        pub mod auth {
+            pub mod v3 {
+                include!(concat!(env!("OUT_DIR"), "/envoy.service.auth.v3.rs"));
+            }
+        }
+    }
+    pub mod r#type {
+        pub mod v3 {
+            include!(concat!(env!("OUT_DIR"), "/envoy.r#type.v3.rs"));
+        }
+    }
+}
+
+/// Package `google`.
+pub mod google {
+    pub mod rpc {
+        include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
+    }
+}
+
+/// The compiled descriptors of every message above, for gRPC reflection.
+#[cfg(feature = "grpc")]
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
