@@ -73,14 +73,57 @@ pub struct Location<'p> {
 pub struct NearestMiss<'p> {
     /// The rule.
     pub rule: RuleRef<'p>,
-    /// The clause that failed.
+    /// The first clause that failed.
     pub clause: Clause,
     /// Where that clause stands.
     pub location: Location<'p>,
-    /// What the clause wants, in the document's words.
+    /// What the clause wants; identities in full.
     pub expected: String,
     /// What the request had.
     pub actual: String,
+    /// The entry of `from` that the caller was held against: the one that it
+    /// matches, else the first.
+    pub from: Entry<'p>,
+    /// The line of `to` that came closest.
+    pub to: Entry<'p>,
+    /// Every clause that could be checked against these two entries, in order.
+    pub checks: Vec<ClauseCheck>,
+    /// What the caller and the path bind: name and value, in the order of the text.
+    pub captures: Vec<(&'p str, String)>,
+    /// What to add to the rule so that it allows exactly this call: a line of
+    /// `to`, or of `from` if only the caller is wrong.
+    pub addition: Option<Addition>,
+}
+
+/// An entry of a rule, as its document has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'p> {
+    /// Where it stands.
+    pub location: Location<'p>,
+    /// Its text, as written.
+    pub text: &'p str,
+}
+
+/// How one clause of a rule fared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClauseCheck {
+    /// The clause.
+    pub clause: Clause,
+    /// Whether the request satisfies it.
+    pub passed: bool,
+    /// What it wants; identities in full.
+    pub expected: String,
+    /// What the request had.
+    pub actual: String,
+}
+
+/// One line that, added to a rule, allows exactly one more call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addition {
+    /// A line of `from`.
+    From(String),
+    /// A line of `to`.
+    To(String),
 }
 
 /// The parts of a rule, in the order in which they are told.

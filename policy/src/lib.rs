@@ -11,19 +11,29 @@
 //! with this code. Reading documents needs the `documents` feature, which the
 //! filter leaves off.
 
+mod binding;
+mod build;
 mod decide;
 mod identity;
-mod operation;
 mod path;
+mod pattern;
 mod reason;
 mod request;
+pub mod spec;
 mod time;
 
 #[cfg(feature = "documents")]
 pub mod document;
 
-pub use decide::{Clause, Decision, Location, NearestMiss, Permit, PolicySet, RuleRef, Verdict};
+pub use binding::{BindingError, check_captures};
+pub use build::BuildError;
+pub use decide::{
+    Addition, Clause, ClauseCheck, Decision, Entry, Location, NearestMiss, Permit, PolicySet,
+    RuleRef, Verdict,
+};
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use path::{PathError, PathOptions};
+pub use pattern::{CallerPattern, Operation, PatternError, PatternErrorKind};
 pub use reason::Reason;
 pub use request::{Caller, IdentityFault, Request};
 pub use time::Timestamp;

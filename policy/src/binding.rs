@@ -1,0 +1,136 @@
+//! "Captures bind": a name that a rule captures from its callers must hold for
+//! every way into the rule.
+//!
+//! A caller that could skip a capture would be let into every tenant, so a rule
+//! whose names do not bind everywhere is refused when it is loaded.
+
+use std::fmt;
+
+use crate::spec::{Callers, RuleSpec};
+
+/// Why the captures of a rule do not bind, and at which entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindingError {
+    /// An entry of `from` does not capture a name that another entry captures.
+    From {
+        /// The entry that lacks it, counted from 0.
+        entry: usize,
+        /// The name.
+        capture: String,
+        /// The entry that has it, counted from 0.
+        captured_by: usize,
+    },
+    /// A line of `to` does not use a name that `from` captures.
+    To {
+        /// The line that lacks it, counted from 0.
+        entry: usize,
+        /// The name.
+        capture: String,
+    },
+    /// A member of a group captures something.
+    Group {
+        /// The entry that names the group, counted from 0.
+        entry: usize,
+        /// The name.
+        capture: String,
+    },
+}
+
+/// Checks that the captures of `rule` bind.
+///
+/// # Errors
+/// Every entry that lets a caller skip a capture, `from` first.
+pub fn check_captures(rule: &RuleSpec) -> Result<(), Vec<BindingError>> {
+    let mut errors = group_captures(rule);
+    let names = names_in_from(rule);
+    errors.extend(missing_in_from(rule, &names));
+    errors.extend(missing_in_to(rule, &names));
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
+}
+
+fn group_captures(rule: &RuleSpec) -> Vec<BindingError> {
+    let groups = rule.from.iter().enumerate().filter_map(|(entry, from)| {
+        matches!(from.callers, Callers::Group(_)).then_some((entry, from.callers.patterns()))
+    });
+    let captured = groups.flat_map(|(entry, members)| {
+        let names = members.iter().flat_map(|member| member.captures());
+        names.map(move |name| (entry, name))
+    });
+    captured
+        .map(|(entry, name)| BindingError::Group {
+            entry,
+            capture: name.to_owned(),
+        })
+        .collect()
+}
+
+/// Every name that an entry of `from` captures, with the first entry that does.
+fn names_in_from(rule: &RuleSpec) -> Vec<(&str, usize)> {
+    let mut names: Vec<(&str, usize)> = Vec::new();
+    for (entry, from) in rule.from.iter().enumerate() {
+        if let Callers::Pattern(pattern) = &from.callers {
+            for name in pattern.captures() {
+                if !names.iter().any(|(known, _)| *known == name) {
+                    names.push((name, entry));
+                }
+            }
+        }
+    }
+    names
+}
+
+fn missing_in_from(rule: &RuleSpec, names: &[(&str, usize)]) -> Vec<BindingError> {
+    let lacks = |from: &Callers, name: &str| match from {
+        Callers::Pattern(pattern) => !pattern.captures().any(|captured| captured == name),
+        Callers::Group(_) => true,
+    };
+    let entries = rule.from.iter().enumerate();
+    let pairs = entries.flat_map(|(entry, from)| names.iter().map(move |name| (entry, from, name)));
+    pairs
+        .filter(|(_, from, (name, _))| lacks(&from.callers, name))
+        .map(|(entry, _, (name, captured_by))| BindingError::From {
+            entry,
+            capture: (*name).to_owned(),
+            captured_by: *captured_by,
+        })
+        .collect()
+}
+
+fn missing_in_to(rule: &RuleSpec, names: &[(&str, usize)]) -> Vec<BindingError> {
+    let lines = rule.to.iter().enumerate();
+    let pairs = lines.flat_map(|(entry, to)| names.iter().map(move |(name, _)| (entry, to, *name)));
+    pairs
+        .filter(|(_, to, name)| !to.operation.captures().any(|captured| captured == *name))
+        .map(|(entry, _, name)| BindingError::To {
+            entry,
+            capture: name.to_owned(),
+        })
+        .collect()
+}
+
+impl fmt::Display for BindingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From { capture, .. } => write!(
+                f,
+                "`{{{capture}}}` is captured by another entry of `from`, but not by this one: its callers would skip it"
+            ),
+            Self::To { capture, .. } => write!(
+                f,
+                "`{{{capture}}}` is captured in `from`, but this line does not use it: it would be open to every `{capture}`"
+            ),
+            Self::Group { capture, .. } => {
+                write!(
+                    f,
+                    "a group captures nothing, but a member captures `{{{capture}}}`"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for BindingError {}

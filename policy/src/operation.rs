@@ -1,1 +1,0 @@
-//! Operations: one line of a rule that says what may be called.

@@ -1,0 +1,135 @@
+//! Documents, parsed but not yet compiled: what [`PolicySet::build`] takes.
+//!
+//! Every entry keeps its text and its line, because a refusal is explained in
+//! the words and at the place of the document that caused it.
+//!
+//! [`PolicySet::build`]: crate::PolicySet::build
+
+use crate::{CallerPattern, Operation, PathOptions, SpiffeId, Timestamp};
+
+/// Every document of one directory.
+#[derive(Clone, Debug, Default)]
+pub struct PolicySetSpec {
+    /// The `MeshPolicy`, if there is one.
+    pub mesh: Option<MeshSpec>,
+    /// Every `ServicePolicy`.
+    pub services: Vec<ServiceSpec>,
+}
+
+/// A `MeshPolicy`: the operator's rules, for every service.
+#[derive(Clone, Debug)]
+pub struct MeshSpec {
+    /// `metadata.name`.
+    pub name: String,
+    /// The file, as records and explanations will show it.
+    pub file: String,
+    /// `spec.unpolicied`: what happens to services without a policy.
+    pub unpolicied: Enforcement,
+    /// `spec.identity`: what happens to callers without a valid identity.
+    pub identity: Enforcement,
+    /// `spec.allow`.
+    pub allow: Vec<RuleSpec>,
+    /// `spec.deny`.
+    pub deny: Vec<RuleSpec>,
+}
+
+/// A `ServicePolicy`: one team's rules for calls to its services.
+#[derive(Clone, Debug)]
+pub struct ServiceSpec {
+    /// `metadata.name`.
+    pub name: String,
+    /// The file, as records and explanations will show it.
+    pub file: String,
+    /// `spec.services`: the callees, exactly.
+    pub services: Vec<SpiffeId>,
+    /// `spec.owner`.
+    pub owner: Option<String>,
+    /// `spec.help`.
+    pub help: Option<String>,
+    /// `spec.enforcement`.
+    pub enforcement: Enforcement,
+    /// `spec.paths`.
+    pub paths: PathOptions,
+    /// `spec.overrideHeaders: Keep`.
+    pub keep_override_headers: bool,
+    /// `spec.allow`.
+    pub allow: Vec<RuleSpec>,
+    /// `spec.deny`.
+    pub deny: Vec<RuleSpec>,
+}
+
+/// Whether a refusal is carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Enforcement {
+    /// Refusals are carried out.
+    #[default]
+    Enforce,
+    /// Refusals are recorded and let pass.
+    Shadow,
+}
+
+/// One allow or deny rule: it matches when one `from` and one `to` do.
+#[derive(Clone, Debug)]
+pub struct RuleSpec {
+    /// `name`.
+    pub name: String,
+    /// The line where the rule begins, counted from 1.
+    pub line: u32,
+    /// `from`; never empty.
+    pub from: Vec<FromSpec>,
+    /// `to`; never empty.
+    pub to: Vec<ToSpec>,
+    /// `exception`; on allow rules only.
+    pub exception: Option<ExceptionSpec>,
+}
+
+/// One entry of `from`.
+#[derive(Clone, Debug)]
+pub struct FromSpec {
+    /// Its line, counted from 1.
+    pub line: u32,
+    /// Its text, as written.
+    pub text: String,
+    /// Whom it stands for.
+    pub callers: Callers,
+}
+
+/// Whom an entry of `from` stands for.
+#[derive(Clone, Debug)]
+pub enum Callers {
+    /// An identity or a pattern over identities.
+    Pattern(CallerPattern),
+    /// A `CallerGroup`, by its members; they capture nothing.
+    Group(Vec<CallerPattern>),
+}
+
+/// One line of `to`.
+#[derive(Clone, Debug)]
+pub struct ToSpec {
+    /// Its line, counted from 1.
+    pub line: u32,
+    /// Its text, as written.
+    pub text: String,
+    /// What it means.
+    pub operation: Operation,
+}
+
+/// When an exception ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExceptionSpec {
+    /// The line of `expires`, counted from 1.
+    pub line: u32,
+    /// From this moment on the rule no longer matches.
+    pub expires: Timestamp,
+}
+
+impl Callers {
+    /// The patterns that an identity may fit.
+    #[must_use]
+    pub fn patterns(&self) -> &[CallerPattern] {
+        match self {
+            Self::Pattern(pattern) => std::slice::from_ref(pattern),
+            Self::Group(members) => members,
+        }
+    }
+}
