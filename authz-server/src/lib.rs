@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The authorization service.
+
+pub mod store;

@@ -1,0 +1,337 @@
+//! Reads a directory of documents into memory: all of it, as it was at one moment.
+//!
+//! A ConfigMap volume is a directory whose visible names are links into
+//! `..data`, itself a link that is swapped when the map changes:
+//!
+//! ```text
+//!  policies/orders.yaml ──► ..data/orders.yaml
+//!  policies/..data      ──► ..2027_01_01_00_00_00.123/      (swapped by rename)
+//! ```
+//!
+//! So links are followed and dot entries are skipped, and a reading during which
+//! anything changed is done again: half of an old set with half of a new one is a
+//! set that nobody wrote.
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use callgate_policy::document::Source;
+
+/// Files in one directory. 100,000 rules of 1,000 services are 1,000 files.
+const MAX_FILES: usize = 10_000;
+/// Bytes of one file: the size at which Kubernetes refuses a ConfigMap.
+const MAX_FILE_BYTES: u64 = 1_048_576;
+/// Bytes of all files: 100,000 rules are about 10 MB.
+const MAX_TOTAL_BYTES: u64 = 64 * 1_048_576;
+/// Directories below the given one; a link to a parent ends here too.
+const MAX_DEPTH: usize = 16;
+/// Entries looked at, documents or not, so that a tree of something else ends.
+const MAX_ENTRIES: usize = 100_000;
+/// Readings before a directory that never holds still is given up.
+const MAX_ATTEMPTS: usize = 8;
+
+/// Reads every document below `dir`, sorted by name: `*.yaml` and `*.yml`, without
+/// `*_test.yaml` and `*_test.yml` (tests of policies, not policies) and without
+/// anything whose name begins with a dot. Links are followed. Names are relative to
+/// `dir`, with `/` between their parts.
+///
+/// All of it is read or nothing: what changes during the reading is read again.
+///
+/// # Errors
+/// Whatever keeps the set from being read whole, an empty directory included. Files
+/// of at most 1 MiB, 10,000 files, 64 MiB together, 16 directories deep.
+pub fn read_sources(dir: &Path) -> Result<Vec<Source>, ReadError> {
+    let mut before = list(dir)?;
+    for _ in 0..MAX_ATTEMPTS {
+        // A file that vanishes between listing and reading is a change as well, so
+        // an error counts only if the directory held still around it.
+        let sources = before.iter().map(read).collect::<Result<Vec<_>, _>>();
+        let after = list(dir)?;
+        if before == after {
+            return sources;
+        }
+        before = after;
+    }
+    Err(ReadError::Unstable { dir: dir.into() })
+}
+
+/// Why a directory of documents could not be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The system refused; `path` is the file or directory it was about.
+    Io {
+        /// What was to be read.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No document below `dir`.
+    Empty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A name that ends like a document's is a socket, a pipe or a device.
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A file's name or its content is not UTF-8.
+    NotUtf8 {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// One file exceeds the limit, in bytes.
+    FileTooLarge {
+        /// Its path.
+        path: PathBuf,
+        /// How many bytes it may have.
+        limit: u64,
+    },
+    /// All files together exceed the limit, in bytes.
+    TooLarge {
+        /// The directory.
+        dir: PathBuf,
+        /// How many bytes they may have.
+        limit: u64,
+    },
+    /// More files or entries than the limit.
+    TooMany {
+        /// The directory.
+        dir: PathBuf,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Directories nested deeper than the limit; perhaps a link to a parent.
+    TooDeep {
+        /// The directory that is too deep.
+        path: PathBuf,
+        /// How deep it may be.
+        limit: usize,
+    },
+    /// The directory changed during every attempt to read it.
+    Unstable {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// A document as the file system shows it. Two that are equal have the same text,
+/// as far as the file system can tell.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    name: String,
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// What is left of the limits while a tree is walked.
+struct Walk<'d> {
+    root: &'d Path,
+    found: Vec<Listed>,
+    entries: usize,
+    bytes: u64,
+}
+
+fn list(dir: &Path) -> Result<Vec<Listed>, ReadError> {
+    let mut walk = Walk {
+        root: dir,
+        found: Vec::new(),
+        entries: 0,
+        bytes: 0,
+    };
+    walk.directory(dir, "", 0)?;
+    if walk.found.is_empty() {
+        return Err(ReadError::Empty { dir: dir.into() });
+    }
+    walk.found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(walk.found)
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, dir: &Path, prefix: &str, depth: usize) -> Result<(), ReadError> {
+        if depth > MAX_DEPTH {
+            return Err(ReadError::TooDeep {
+                path: dir.into(),
+                limit: MAX_DEPTH,
+            });
+        }
+        let entries = fs::read_dir(dir).map_err(|error| ReadError::io(dir, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| ReadError::io(dir, error))?;
+            self.entry(&entry, prefix, depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &fs::DirEntry, prefix: &str, depth: usize) -> Result<(), ReadError> {
+        self.entries += 1;
+        if self.entries > MAX_ENTRIES {
+            return Err(self.too_many(MAX_ENTRIES));
+        }
+        let path = entry.path();
+        let file_name = entry.file_name();
+        if file_name.as_encoded_bytes().starts_with(b".") {
+            return Ok(());
+        }
+        let document = is_document(file_name.as_encoded_bytes());
+        // Only what could be a document is followed: a dangling link elsewhere in
+        // the tree is nobody's business here.
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(_) if !document => return Ok(()),
+            Err(error) => return Err(ReadError::Io { path, error }),
+        };
+        let Some(name) = file_name.to_str().map(|name| format!("{prefix}{name}")) else {
+            return if document || metadata.is_dir() {
+                Err(ReadError::NotUtf8 { path })
+            } else {
+                Ok(())
+            };
+        };
+        if metadata.is_dir() {
+            self.directory(&path, &format!("{name}/"), depth + 1)
+        } else if document {
+            self.document(name, path, &metadata)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn document(
+        &mut self,
+        name: String,
+        path: PathBuf,
+        metadata: &fs::Metadata,
+    ) -> Result<(), ReadError> {
+        // Opening a pipe would wait for a writer.
+        if !metadata.is_file() {
+            return Err(ReadError::NotAFile { path });
+        }
+        let bytes = metadata.len();
+        if bytes > MAX_FILE_BYTES {
+            return Err(ReadError::FileTooLarge {
+                path,
+                limit: MAX_FILE_BYTES,
+            });
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MAX_TOTAL_BYTES {
+            return Err(ReadError::TooLarge {
+                dir: self.root.into(),
+                limit: MAX_TOTAL_BYTES,
+            });
+        }
+        if self.found.len() >= MAX_FILES {
+            return Err(self.too_many(MAX_FILES));
+        }
+        self.found.push(Listed {
+            name,
+            path,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes,
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        });
+        Ok(())
+    }
+
+    fn too_many(&self, limit: usize) -> ReadError {
+        ReadError::TooMany {
+            dir: self.root.into(),
+            limit,
+        }
+    }
+}
+
+fn is_document(name: &[u8]) -> bool {
+    let Some(stem) = name
+        .strip_suffix(b".yaml")
+        .or_else(|| name.strip_suffix(b".yml"))
+    else {
+        return false;
+    };
+    !stem.ends_with(b"_test")
+}
+
+fn read(listed: &Listed) -> Result<Source, ReadError> {
+    use io::Read as _;
+
+    let fail = |error| ReadError::io(&listed.path, error);
+    // What was listed may have grown since; never read more than what was agreed.
+    let mut bytes = Vec::new();
+    fs::File::open(&listed.path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(fail)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(ReadError::FileTooLarge {
+            path: listed.path.clone(),
+            limit: MAX_FILE_BYTES,
+        });
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8 {
+        path: listed.path.clone(),
+    })?;
+    Ok(Source {
+        name: listed.name.clone(),
+        text,
+    })
+}
+
+impl ReadError {
+    fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            error,
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, error } => write!(f, "cannot read `{}`: {error}", path.display()),
+            Self::Empty { dir } => write!(f, "no `*.yaml` document in `{}`", dir.display()),
+            Self::NotAFile { path } => write!(f, "`{}` is not a file", path.display()),
+            Self::NotUtf8 { path } => write!(f, "`{}` is not UTF-8", path.display()),
+            Self::FileTooLarge { path, limit } => {
+                write!(f, "`{}` has more than {limit} bytes", path.display())
+            }
+            Self::TooLarge { dir, limit } => write!(
+                f,
+                "the documents in `{}` have more than {limit} bytes together",
+                dir.display()
+            ),
+            Self::TooMany { dir, limit } => {
+                write!(f, "`{}` has more than {limit} entries", dir.display())
+            }
+            Self::TooDeep { path, limit } => write!(
+                f,
+                "`{}` is more than {limit} directories deep; is it a link to a parent",
+                path.display()
+            ),
+            Self::Unstable { dir } => {
+                write!(f, "`{}` kept changing while it was read", dir.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
