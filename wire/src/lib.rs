@@ -2,10 +2,13 @@
 //!
 //! The messages of `envoy.service.auth.v3`, as much as Callgate reads or writes,
 //! under the paths that the protocol gives them, and the text formats that both
-//! ends meet: header names and, in time, `x-forwarded-client-cert`.
+//! ends meet: [`headers`] and [`xfcc`].
 //!
 //! With the `grpc` feature also the tonic client and server and the descriptors
 //! for reflection. The filter leaves it off: it calls through its proxy.
+
+pub mod headers;
+pub mod xfcc;
 
 /// Package `envoy`.
 pub mod envoy {
