@@ -78,7 +78,7 @@ pub enum ReadError {
         /// Its path.
         path: PathBuf,
     },
-    /// A file's name or its content is not UTF-8.
+    /// A file's name is not UTF-8. Content that is not is a finding of the loader.
     NotUtf8 {
         /// Its path.
         path: PathBuf,
@@ -276,13 +276,7 @@ fn read(listed: &Listed) -> Result<Source, ReadError> {
             limit: MAX_FILE_BYTES,
         });
     }
-    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8 {
-        path: listed.path.clone(),
-    })?;
-    Ok(Source {
-        name: listed.name.clone(),
-        text,
-    })
+    Ok(Source::new(listed.name.clone(), bytes))
 }
 
 impl ReadError {
@@ -300,7 +294,7 @@ impl fmt::Display for ReadError {
             Self::Io { path, error } => write!(f, "cannot read `{}`: {error}", path.display()),
             Self::Empty { dir } => write!(f, "no `*.yaml` document in `{}`", dir.display()),
             Self::NotAFile { path } => write!(f, "`{}` is not a file", path.display()),
-            Self::NotUtf8 { path } => write!(f, "`{}` is not UTF-8", path.display()),
+            Self::NotUtf8 { path } => write!(f, "the name `{}` is not UTF-8", path.display()),
             Self::FileTooLarge { path, limit } => {
                 write!(f, "`{}` has more than {limit} bytes", path.display())
             }
