@@ -110,7 +110,7 @@ impl TrustDomain {
 }
 
 /// `start` is where `domain` stands in the user's text, for the error.
-fn check_trust_domain(domain: &str, start: usize) -> Result<(), SpiffeIdError> {
+pub(crate) fn check_trust_domain(domain: &str, start: usize) -> Result<(), SpiffeIdError> {
     let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
     if domain.is_empty() {
         return Err(SpiffeIdError::TrustDomainEmpty);

@@ -13,6 +13,7 @@
 
 mod binding;
 mod build;
+mod call;
 mod decide;
 mod identity;
 mod path;
@@ -27,12 +28,13 @@ pub mod document;
 
 pub use binding::{BindingError, check_captures};
 pub use build::BuildError;
+pub use call::Ambiguity;
 pub use decide::{
     Addition, Clause, ClauseCheck, Decision, Entry, Location, NearestMiss, Permit, PolicySet,
     RuleRef, Verdict,
 };
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
-pub use path::{PathError, PathOptions};
+pub use path::{CanonicalPath, PathError, PathOptions};
 pub use pattern::{CallerPattern, Operation, PatternError, PatternErrorKind};
 pub use reason::Reason;
 pub use request::{Caller, IdentityFault, Request};

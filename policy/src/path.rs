@@ -1,6 +1,26 @@
-//! Request paths.
+//! Request paths: one canonical reading, or none.
+//!
+//! The proxy, the service and every library between them have their own idea of
+//! what `/a%2Fb`, `/a/./b` or `/a;x` is. A rule holds only if all of them agree, so
+//! a path with two readings is refused before any rule is looked at, not repaired.
+//!
+//! ```text
+//!  "/orders/caf%C3%A9?x=1" ──parse──► [orders, café]       rules see segments, decoded
+//!  "/orders/%37"           ──parse──► NeedlessEncoding     never reaches a rule
+//! ```
 
-use std::fmt;
+mod error;
+mod readings;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, fmt};
+
+use smallvec::SmallVec;
+
+pub use error::PathError;
+pub(crate) use segment::{check, decode};
 
 /// What a service wants kept in its paths; by default nothing that two parsers
 /// could read in two ways.
@@ -15,20 +35,92 @@ pub struct PathOptions {
     pub ignore_trailing_slash: bool,
 }
 
-/// Why a path could be read in more than one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PathError {
-    /// It does not begin with `/`.
-    NotAbsolute,
+/// The segments of a path; twelve without allocation, which few routes exceed.
+pub(crate) type Segments<'a> = SmallVec<[Cow<'a, str>; 12]>;
+
+/// A path that every reader reads alike.
+///
+/// Its length is bounded by whoever read the request; the cost is linear in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanonicalPath<'a> {
+    /// Percent-decoded; never empty, `.` or `..`.
+    segments: Segments<'a>,
+    trailing_slash: bool,
+    /// Some segment holds a kept `/` or `;`.
+    several_readings: bool,
 }
 
-impl fmt::Display for PathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAbsolute => f.write_str("it does not begin with `/`"),
+impl<'a> CanonicalPath<'a> {
+    /// Reads a request target in origin form (RFC 9112 section 3.2.1); the query is
+    /// left out. Allocates only for segments with percent-encoding.
+    ///
+    /// # Errors
+    /// The first thing in the path that could be read in more than one way.
+    pub fn parse(target: &'a str, options: PathOptions) -> Result<Self, PathError> {
+        let path = without_query(target)?;
+        if !path.starts_with('/') {
+            return Err(PathError::NotAbsolute);
         }
+        let mut parsed = Self {
+            segments: Segments::new(),
+            trailing_slash: false,
+            several_readings: false,
+        };
+        let mut at = 1;
+        for segment in path.split('/').skip(1) {
+            let last = at + segment.len() == path.len();
+            if segment.is_empty() && last {
+                parsed.trailing_slash = true;
+            } else {
+                parsed.push(segment, options, at)?;
+            }
+            at += segment.len() + 1;
+        }
+        Ok(parsed)
+    }
+
+    fn push(&mut self, raw: &'a str, options: PathOptions, at: usize) -> Result<(), PathError> {
+        let decoded = decode(raw, options, at)?;
+        segment::check(&decoded, options, at)?;
+        if options.keep_encoded_slash || options.keep_parameters {
+            self.several_readings |= decoded.contains(['/', ';']);
+        }
+        self.segments.push(decoded);
+        Ok(())
+    }
+
+    /// The segments, percent-decoded. None of them is empty, `.` or `..`; `/` has none.
+    #[must_use]
+    pub fn segments(&self) -> &[Cow<'a, str>] {
+        &self.segments
+    }
+
+    /// Whether the path ends in `/`.
+    #[must_use]
+    pub const fn has_trailing_slash(&self) -> bool {
+        self.trailing_slash
     }
 }
 
-impl std::error::Error for PathError {}
+/// A fragment never belongs in a request (RFC 9112 section 3.2), and a server that
+/// cuts it off earlier or later than the proxy sees another path.
+fn without_query(target: &str) -> Result<&str, PathError> {
+    if let Some(at) = target.find('#') {
+        return Err(PathError::Fragment { at });
+    }
+    Ok(target.split_once('?').map_or(target, |(path, _)| path))
+}
+
+/// The path in its one spelling: what needs encoding is encoded, in upper case.
+impl fmt::Display for CanonicalPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            f.write_str("/")?;
+            segment::encode(segment, f)?;
+        }
+        if self.trailing_slash {
+            f.write_str("/")?;
+        }
+        Ok(())
+    }
+}

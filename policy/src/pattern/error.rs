@@ -47,6 +47,8 @@ pub enum PatternErrorKind {
         /// The character.
         found: char,
     },
+    /// `:id` or `<id>` for a whole segment, where a capture is `{id}`.
+    Placeholder,
     /// A method or verb, but no path or gRPC method after it.
     NoPath,
     /// A path, but no method before it.
@@ -147,6 +149,7 @@ impl fmt::Display for PatternErrorKind {
             Self::PathWildcard => {
                 "`*` is not a wildcard in paths; capture the segment, as in `{id}`"
             }
+            Self::Placeholder => "a capture is written in braces, as in `{id}`",
             Self::NoPath => "a path is missing, as in `GET /orders`",
             Self::NoMethod => "a method is missing, as in `GET /orders`",
             Self::LowerCaseMethod => "methods are compared case-sensitively and are in upper case",

@@ -3,10 +3,22 @@
 //! A pattern is parsed once, when documents are loaded, and every text that could
 //! mean something other than its author thinks is refused there.
 
+mod bindings;
 mod caller;
+mod capture;
 mod error;
+mod grpc;
+mod hints;
 mod operation;
+mod path;
+mod source;
+#[cfg(test)]
+mod tests;
+mod verb;
 
+pub(crate) use bindings::Bindings;
 pub use caller::CallerPattern;
+pub(crate) use caller::IdSegment;
 pub use error::{PatternError, PatternErrorKind};
 pub use operation::Operation;
+pub(crate) use path::{PathPattern, PathSegment, TrailingSlash};

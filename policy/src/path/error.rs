@@ -1,0 +1,140 @@
+//! What makes a path ambiguous.
+
+use std::fmt;
+
+/// Why a path could be read in more than one way. `at` is the byte of the request
+/// target where it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathError {
+    /// It does not begin with `/`: absolute-form, authority-form, `*` or nothing.
+    NotAbsolute,
+    /// `#`.
+    Fragment {
+        /// The byte.
+        at: usize,
+    },
+    /// A segment without text that is not the last.
+    EmptySegment {
+        /// The byte where it would begin.
+        at: usize,
+    },
+    /// A segment `.` or `..`.
+    DotSegment {
+        /// The byte where it begins.
+        at: usize,
+    },
+    /// `\`, which some servers take for `/`, raw or encoded.
+    Backslash {
+        /// The byte.
+        at: usize,
+    },
+    /// A control character, raw or encoded.
+    Control {
+        /// The byte; of an encoded one, where its segment begins if it is not ASCII.
+        at: usize,
+    },
+    /// A space that is not encoded.
+    Space {
+        /// The byte.
+        at: usize,
+    },
+    /// `;`, where the service does not keep parameters.
+    Parameters {
+        /// The byte.
+        at: usize,
+    },
+    /// `%2F`, where the service does not keep it.
+    EncodedSlash {
+        /// The byte.
+        at: usize,
+    },
+    /// An encoded character that RFC 3986 lets stand in a path as it is.
+    NeedlessEncoding {
+        /// The byte.
+        at: usize,
+        /// The character.
+        found: char,
+    },
+    /// `%25` and two hex digits: decoded twice, it is something else.
+    DoubleEncoding {
+        /// The byte.
+        at: usize,
+    },
+    /// `%` without two hex digits.
+    BrokenEncoding {
+        /// The byte.
+        at: usize,
+    },
+    /// A segment that is not UTF-8 once decoded.
+    NotUtf8 {
+        /// The byte where the segment begins.
+        at: usize,
+    },
+}
+
+impl PathError {
+    /// The byte of the request target that the error is about.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        match *self {
+            Self::NotAbsolute => 0,
+            Self::Fragment { at }
+            | Self::EmptySegment { at }
+            | Self::DotSegment { at }
+            | Self::Backslash { at }
+            | Self::Control { at }
+            | Self::Space { at }
+            | Self::Parameters { at }
+            | Self::EncodedSlash { at }
+            | Self::NeedlessEncoding { at, .. }
+            | Self::DoubleEncoding { at }
+            | Self::BrokenEncoding { at }
+            | Self::NotUtf8 { at } => at,
+        }
+    }
+
+    /// The same error in a text in which the path begins `by` bytes later.
+    pub(crate) const fn moved(self, by: usize) -> Self {
+        match self {
+            Self::NotAbsolute => Self::NotAbsolute,
+            Self::Fragment { at } => Self::Fragment { at: at + by },
+            Self::EmptySegment { at } => Self::EmptySegment { at: at + by },
+            Self::DotSegment { at } => Self::DotSegment { at: at + by },
+            Self::Backslash { at } => Self::Backslash { at: at + by },
+            Self::Control { at } => Self::Control { at: at + by },
+            Self::Space { at } => Self::Space { at: at + by },
+            Self::Parameters { at } => Self::Parameters { at: at + by },
+            Self::EncodedSlash { at } => Self::EncodedSlash { at: at + by },
+            Self::NeedlessEncoding { at, found } => Self::NeedlessEncoding { at: at + by, found },
+            Self::DoubleEncoding { at } => Self::DoubleEncoding { at: at + by },
+            Self::BrokenEncoding { at } => Self::BrokenEncoding { at: at + by },
+            Self::NotUtf8 { at } => Self::NotUtf8 { at: at + by },
+        }
+    }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::NeedlessEncoding { found, .. } => {
+                return write!(f, "`{found}` is percent-encoded without need");
+            }
+            Self::NotAbsolute => "it does not begin with `/`",
+            Self::Fragment { .. } => "it has a `#`",
+            Self::EmptySegment { .. } => "it has an empty segment",
+            Self::DotSegment { .. } => "it has a segment `.` or `..`",
+            Self::Backslash { .. } => "it has a backslash",
+            Self::Control { .. } => "it has a control character",
+            Self::Space { .. } => "it has a space",
+            Self::Parameters { .. } => "it has a `;`",
+            Self::EncodedSlash { .. } => "it has an encoded `/`",
+            Self::DoubleEncoding { .. } => "it is percent-encoded twice",
+            Self::BrokenEncoding { .. } => "it has a `%` without two hex digits",
+            Self::NotUtf8 { .. } => "it is not UTF-8",
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for PathError {}

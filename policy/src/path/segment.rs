@@ -1,0 +1,151 @@
+//! One segment of a path: decoding, encoding, and what must not stand in it.
+
+use std::{borrow::Cow, fmt};
+
+use super::{PathError, PathOptions};
+
+/// What a raw byte of a segment is to the reader.
+enum Byte {
+    Plain,
+    Percent,
+    /// Part of a character beyond ASCII.
+    Wide,
+    Refused,
+}
+
+/// RFC 3986 section 3.3: what stands for itself in a segment.
+const fn is_pchar(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
+            | b'-' | b'.' | b'_' | b'~'
+            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+            | b':' | b'@'
+    )
+}
+
+const fn class(byte: u8, options: PathOptions) -> Byte {
+    match byte {
+        b';' if !options.keep_parameters => Byte::Refused,
+        b'%' => Byte::Percent,
+        // What RFC 3986 would have encoded (`{`, `"`, …) has one reading all the
+        // same, and proxies pass it on: it is the character itself.
+        0x21..=0x5b | 0x5d..=0x7e => Byte::Plain,
+        0x80.. => Byte::Wide,
+        _ => Byte::Refused,
+    }
+}
+
+/// Decodes a raw segment, which stands at byte `at` of the request target.
+pub(crate) fn decode(
+    raw: &str,
+    options: PathOptions,
+    at: usize,
+) -> Result<Cow<'_, str>, PathError> {
+    let (mut encoded, mut wide) = (false, false);
+    for (offset, byte) in raw.bytes().enumerate() {
+        match class(byte, options) {
+            Byte::Plain => {}
+            Byte::Percent => encoded = true,
+            Byte::Wide => wide = true,
+            Byte::Refused => return Err(refused(byte, at + offset)),
+        }
+    }
+    let decoded = if encoded {
+        Cow::Owned(percent_decode(raw, options, at)?)
+    } else {
+        Cow::Borrowed(raw)
+    };
+    // ASCII ones are refused byte by byte; this is for U+0080 to U+009F.
+    if (encoded || wide) && decoded.chars().any(char::is_control) {
+        return Err(PathError::Control { at });
+    }
+    Ok(decoded)
+}
+
+const fn refused(byte: u8, at: usize) -> PathError {
+    match byte {
+        b' ' => PathError::Space { at },
+        b'\\' => PathError::Backslash { at },
+        b';' => PathError::Parameters { at },
+        _ => PathError::Control { at },
+    }
+}
+
+fn percent_decode(raw: &str, options: PathOptions, at: usize) -> Result<String, PathError> {
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let at = at + raw.len() - after.len() - 1;
+            let (value, after) = octet(after).ok_or(PathError::BrokenEncoding { at })?;
+            check_octet(value, after, options, at)?;
+            decoded.push(value);
+            rest = after;
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).map_err(|_| PathError::NotUtf8 { at })
+}
+
+/// Two hex digits (RFC 3986 section 2.1, either case) and what follows them.
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (&[high, low], after) = text.split_first_chunk::<2>()?;
+    let value = digit(high)? * 16 + digit(low)?;
+    Some((u8::try_from(value).ok()?, after))
+}
+
+/// Refuses an encoded octet that some reader would treat otherwise than its
+/// neighbours do; `after` is the raw text that follows.
+fn check_octet(value: u8, after: &[u8], options: PathOptions, at: usize) -> Result<(), PathError> {
+    match value {
+        b'/' if options.keep_encoded_slash => Ok(()),
+        b'/' => Err(PathError::EncodedSlash { at }),
+        b'\\' => Err(PathError::Backslash { at }),
+        b'%' if octet(after).is_some() => Err(PathError::DoubleEncoding { at }),
+        0..=0x1f | 0x7f => Err(PathError::Control { at }),
+        _ if is_pchar(value) => Err(PathError::NeedlessEncoding {
+            at,
+            found: char::from(value),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a segment that a server would resolve away, in any reading of it.
+pub(crate) fn check(decoded: &str, options: PathOptions, at: usize) -> Result<(), PathError> {
+    let plain = !options.keep_encoded_slash && !options.keep_parameters;
+    if plain || !decoded.contains(['/', ';']) {
+        return check_name(decoded, at);
+    }
+    // Empty pieces around a kept `/` are dropped by readers that split there.
+    let pieces = decoded.split('/').filter(|piece| !piece.is_empty());
+    for piece in pieces {
+        let name = piece.split(';').next().unwrap_or_default();
+        check_name(name, at)?;
+    }
+    Ok(())
+}
+
+const fn check_name(name: &str, at: usize) -> Result<(), PathError> {
+    match name.as_bytes() {
+        [] => Err(PathError::EmptySegment { at }),
+        [b'.'] | [b'.', b'.'] => Err(PathError::DotSegment { at }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a decoded segment in its one raw spelling.
+pub(super) fn encode(decoded: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for byte in decoded.bytes() {
+        if is_pchar(byte) {
+            write!(f, "{}", char::from(byte))?;
+        } else {
+            write!(f, "%{byte:02X}")?;
+        }
+    }
+    Ok(())
+}
