@@ -8,7 +8,7 @@ use std::{
 use super::*;
 
 fn names(sources: &[Source]) -> Vec<&str> {
-    sources.iter().map(|source| source.name()).collect()
+    sources.iter().map(Source::name).collect()
 }
 
 fn write(dir: &Path, name: &str, text: &str) {

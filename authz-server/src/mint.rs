@@ -1,0 +1,133 @@
+//! Certificates for tests, minted when they run: no key is kept anywhere.
+
+use callgate_policy::{Timestamp, TrustDomain};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use time::OffsetDateTime;
+
+use crate::{bundle::TrustBundle, svid::PeerCertificate};
+
+/// The moment at which tests take place: 2027-01-01T00:00:00Z.
+pub(crate) const NOW: i64 = 1_798_761_600;
+
+/// Who `leaf` identifies.
+pub(crate) const CHECKOUT: &str = "spiffe://example.org/ns/shop/sa/checkout";
+
+/// A certificate authority.
+pub(crate) struct Authority {
+    pub(crate) certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_secs(NOW)
+}
+
+impl Authority {
+    pub(crate) fn root(name: &str) -> Self {
+        Self::root_with(name, |_| {})
+    }
+
+    /// A self-signed authority, changed by `edit`.
+    pub(crate) fn root_with(name: &str, edit: impl FnOnce(&mut CertificateParams)) -> Self {
+        let (params, key) = (authority(name, edit), KeyPair::generate().unwrap());
+        Self {
+            certificate: params.self_signed(&key).unwrap(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// An authority below this one, changed by `edit`.
+    pub(crate) fn intermediate(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let (params, key) = (authority(name, edit), KeyPair::generate().unwrap());
+        Self {
+            certificate: params.signed_by(&key, &self.issuer).unwrap(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// An X.509-SVID of [`CHECKOUT`], changed by `edit`.
+    pub(crate) fn leaf(&self, edit: impl FnOnce(&mut CertificateParams)) -> Certificate {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "leaf");
+        params.not_before = at(-3_600);
+        params.not_after = at(3_600);
+        params.subject_alt_names = vec![uri(CHECKOUT)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        edit(&mut params);
+        params
+            .signed_by(&KeyPair::generate().unwrap(), &self.issuer)
+            .unwrap()
+    }
+
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.certificate.der().to_vec()
+    }
+
+    /// The bundle of `trust_domain` with this authority as its only root.
+    pub(crate) fn bundle(&self, trust_domain: &str) -> TrustBundle {
+        TrustBundle::parse(
+            TrustDomain::parse(trust_domain).unwrap(),
+            &self.certificate.pem(),
+        )
+        .unwrap()
+    }
+}
+
+/// Seconds from [`NOW`].
+pub(crate) fn at(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(NOW + seconds).unwrap()
+}
+
+pub(crate) fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().unwrap())
+}
+
+pub(crate) fn peer(certificate: &Certificate) -> PeerCertificate {
+    PeerCertificate::from_der(certificate.der().to_vec())
+}
+
+/// A critical `nameConstraints` over URIs, which rcgen does not write by itself.
+pub(crate) fn uri_constraints(permitted: &[&str], excluded: &[&str]) -> CustomExtension {
+    let lists = [(0xa0, permitted), (0xa1, excluded)]
+        .into_iter()
+        .filter(|(_, hosts)| !hosts.is_empty())
+        .flat_map(|(tag, hosts)| {
+            let subtrees = hosts
+                .iter()
+                .flat_map(|host| tlv(0x30, &tlv(0x86, host.as_bytes())));
+            tlv(tag, &subtrees.collect::<Vec<_>>())
+        });
+    let content = tlv(0x30, &lists.collect::<Vec<_>>());
+    let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 30], content);
+    extension.set_criticality(true);
+    extension
+}
+
+fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+    let mut der = vec![tag, u8::try_from(value.len()).unwrap()];
+    assert!(value.len() < 128, "one byte of length is enough for tests");
+    der.extend_from_slice(value);
+    der
+}
+
+fn authority(name: &str, edit: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = at(-86_400);
+    params.not_after = at(30 * 86_400);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    edit(&mut params);
+    params
+}
