@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Callgate end to end: what the tests and the demo stand on.
+//!
+//! ```text
+//!  pki ── mints ──► certificates, named by their defect
+//!                        │
+//!  caller ──mTLS──► envoy ────────────► upstream   (reports what reached it)
+//!                     │
+//!                     └──Check──► callgate | authz (a server that misbehaves on cue)
+//! ```
+//!
+//! [`Gate`] starts all of it from the configurations in `envoy/`, which are used
+//! as they stand: only their `${NAMES}` are filled in. Everything binds port 0, is
+//! awaited until it answers, and ends with the value that owns it.
+
+pub mod artifact;
+pub mod authz;
+pub mod caller;
+pub mod callgate;
+pub mod envoy;
+mod gate;
+pub mod pki;
+pub mod process;
+pub mod suite;
+pub mod upstream;
+
+pub use gate::{Face, Gate, GateBuilder, Host, Validation};

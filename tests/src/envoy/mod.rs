@@ -1,0 +1,192 @@
+//! Envoy, run from the configurations in `envoy/`.
+
+mod template;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+pub use template::{Template, merge};
+
+use crate::{
+    artifact,
+    caller::{Call, Connection},
+    process::{Process, eventually},
+};
+
+/// An Envoy starts in one to two seconds; ten times that on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Process,
+    admin: SocketAddr,
+    listeners: BTreeMap<String, SocketAddr>,
+}
+
+impl Envoy {
+    /// Starts Envoy with `config` and waits until it takes requests; its files are
+    /// in `directory`.
+    ///
+    /// # Errors
+    /// When there is no Envoy, or it does not take the configuration; the error has
+    /// the end of its log.
+    pub async fn start(config: &Value, directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        let config_path = directory.join("envoy.json");
+        fs::write(&config_path, serde_json::to_vec_pretty(config)?)?;
+        let admin_path = directory.join("admin-address");
+        let args = arguments(&config_path, &admin_path);
+        let log = directory.join("envoy.log");
+        let mut process = Process::start("envoy", &artifact::envoy()?, &args, &log)?;
+
+        let started = Self::await_ready(&mut process, &admin_path).await;
+        let (admin, listeners) = started.with_context(|| process.tail())?;
+        Ok(Self {
+            process,
+            admin,
+            listeners,
+        })
+    }
+
+    /// Where the listener of that name listens.
+    ///
+    /// # Errors
+    /// When the configuration has none of that name.
+    pub fn listener(&self, name: &str) -> Result<SocketAddr> {
+        self.listeners
+            .get(name)
+            .copied()
+            .with_context(|| format!("no listener `{name}`"))
+    }
+
+    /// The admin console's answer to `GET path`.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn admin(&self, path: &str) -> Result<String> {
+        get(self.admin, path).await
+    }
+
+    /// A counter or gauge; zero when there is none of that name.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        let text = self.admin(&format!("/stats?filter={name}")).await?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        Ok(value.unwrap_or("0").trim().parse()?)
+    }
+
+    /// The process, for its log and for signals.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    async fn await_ready(
+        process: &mut Process,
+        admin_path: &Path,
+    ) -> Result<(SocketAddr, BTreeMap<String, SocketAddr>)> {
+        let admin = eventually(START_LIMIT, "envoy's admin address", async || {
+            process.alive()?;
+            // Empty for a moment between its creation and its content.
+            Ok(fs::read_to_string(admin_path)
+                .ok()
+                .and_then(|text| text.trim().parse().ok()))
+        })
+        .await?;
+        eventually(START_LIMIT, "envoy to be ready", async || {
+            process.alive()?;
+            let ready = get(admin, "/ready").await;
+            Ok(ready
+                .is_ok_and(|state| state.starts_with("LIVE"))
+                .then_some(()))
+        })
+        .await?;
+        let listeners: Value = serde_json::from_str(&get(admin, "/listeners?format=json").await?)?;
+        Ok((admin, listener_addresses(&listeners)?))
+    }
+}
+
+fn arguments(config: &Path, admin: &Path) -> Vec<String> {
+    let path = |p: &Path| p.display().to_string();
+    // One worker, so that what one request does to it the next one meets.
+    [
+        "-c",
+        &path(config),
+        "--admin-address-path",
+        &path(admin),
+        "--concurrency",
+        "1",
+    ]
+    .into_iter()
+    .chain([
+        "--disable-hot-restart",
+        "-l",
+        "warning",
+        "--component-log-level",
+        "wasm:info",
+    ])
+    .map(str::to_owned)
+    .collect()
+}
+
+fn listener_addresses(listeners: &Value) -> Result<BTreeMap<String, SocketAddr>> {
+    let statuses = listeners
+        .pointer("/listener_statuses")
+        .and_then(Value::as_array);
+    statuses
+        .into_iter()
+        .flatten()
+        .map(|status| {
+            let at = |path: &str| status.pointer(path).with_context(|| format!("no `{path}`"));
+            let name = at("/name")?.as_str().context("a name")?;
+            let ip = at("/local_address/socket_address/address")?
+                .as_str()
+                .context("an address")?;
+            let port = at("/local_address/socket_address/port_value")?
+                .as_u64()
+                .context("a port")?;
+            Ok((
+                name.to_owned(),
+                SocketAddr::new(ip.parse()?, u16::try_from(port)?),
+            ))
+        })
+        .collect()
+}
+
+async fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let mut connection = Connection::plain(address).await?;
+    let answer = connection.call(Call::new("GET", path)).await?;
+    ensure!(
+        matches!(answer.status, 200 | 503),
+        "{path}: {}",
+        answer.status
+    );
+    Ok(String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+/// A directory for one test's files, removed with the value.
+///
+/// # Errors
+/// When the system's directory for temporary files cannot be written.
+pub fn scratch() -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new().prefix("callgate-").tempdir()?)
+}
+
+/// Path of a configuration in `envoy/`.
+#[must_use]
+pub fn config_path(name: &str) -> PathBuf {
+    artifact::root().join("envoy").join(name)
+}

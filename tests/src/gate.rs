@@ -1,0 +1,318 @@
+//! Everything at once: authorities, policies, the server, a service, and one Envoy
+//! with a gated listener for each callee.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    artifact,
+    callgate::{Callgate, Setup},
+    envoy::{Envoy, Template, config_path, merge, scratch},
+    pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN, spiffe_id},
+    upstream::Upstream,
+};
+
+/// Longer than a decision takes on the busiest machine, so that no test meets
+/// `authz-timeout` by accident.
+const PATIENT: &str = "5s";
+
+/// What in the proxy asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// The filter: `envoy/sidecar.yaml`.
+    Filter,
+    /// Envoy's own ext_authz: `envoy/native-ext-authz.yaml`.
+    Native,
+}
+
+/// Whose certificates finish a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Validation {
+    /// As shipped: `envoy/bundle.yaml`.
+    Spiffe,
+    /// Everybody's, so that the server judges: `tests/envoy/accept-any.yaml`.
+    AcceptAny,
+}
+
+/// One kind of listener; each callee gets one of every kind asked for.
+pub type Face = (Host, Validation);
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct GateBuilder {
+    callees: Vec<String>,
+    faces: Vec<Face>,
+    policies: Vec<(String, String)>,
+    policy_directory: Option<PathBuf>,
+    authz: Option<SocketAddr>,
+    timeout: String,
+    filter: Option<PathBuf>,
+}
+
+/// A running gate. What it holds ends when it is dropped, Envoy first.
+#[derive(Debug)]
+pub struct Gate {
+    /// The proxy.
+    pub envoy: Envoy,
+    /// The server, unless the gate was pointed at another.
+    pub server: Option<Callgate>,
+    /// The service behind every listener.
+    pub upstream: Upstream,
+    /// Who signs.
+    pub pki: Pki,
+    directory: TempDir,
+}
+
+impl Gate {
+    /// A gate in front of `callees`: full SPIFFE IDs, or paths in the tests' domain.
+    #[must_use]
+    pub fn of(callees: &[&str]) -> GateBuilder {
+        GateBuilder {
+            callees: callees.iter().map(|id| spiffe_id(id)).collect(),
+            faces: vec![(Host::Filter, Validation::Spiffe)],
+            policies: Vec::new(),
+            policy_directory: None,
+            authz: None,
+            timeout: PATIENT.to_owned(),
+            filter: None,
+        }
+    }
+
+    /// Where `callee`'s listener of that kind listens.
+    ///
+    /// # Errors
+    /// When the gate was not asked for it.
+    pub fn address(&self, callee: &str, face: Face) -> Result<SocketAddr> {
+        self.envoy
+            .listener(&format!("{}_inbound", service(&spiffe_id(callee), face)))
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// When the gate asks another.
+    pub fn server(&self) -> Result<&Callgate> {
+        self.server
+            .as_ref()
+            .context("this gate has no `callgate serve`")
+    }
+
+    /// The gate's files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The ends of the logs, for a failure.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let server = self.server.as_ref().map(|server| server.process().tail());
+        format!(
+            "{}\n{}",
+            self.envoy.process().tail(),
+            server.unwrap_or_default()
+        )
+    }
+}
+
+impl GateBuilder {
+    /// Which listeners each callee gets.
+    #[must_use]
+    pub fn faces(mut self, faces: &[Face]) -> Self {
+        self.faces = faces.to_vec();
+        self
+    }
+
+    /// A policy document, under that file name.
+    #[must_use]
+    pub fn policy(mut self, file: &str, text: &str) -> Self {
+        self.policies.push((file.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// A directory of policies that is used where it is.
+    #[must_use]
+    pub fn policies_at(mut self, directory: &Path) -> Self {
+        self.policy_directory = Some(directory.to_owned());
+        self
+    }
+
+    /// Asks the server at that address instead of starting one.
+    #[must_use]
+    pub fn asking(mut self, authz: SocketAddr) -> Self {
+        self.authz = Some(authz);
+        self
+    }
+
+    /// `CALLGATE_TIMEOUT`, verbatim.
+    #[must_use]
+    pub fn timeout(mut self, timeout: &str) -> Self {
+        timeout.clone_into(&mut self.timeout);
+        self
+    }
+
+    /// Another build of the filter.
+    #[must_use]
+    pub fn filter(mut self, path: PathBuf) -> Self {
+        self.filter = Some(path);
+        self
+    }
+
+    /// Starts it all and waits until it takes calls.
+    ///
+    /// # Errors
+    /// When a part does not start; the error has the end of its log.
+    pub async fn start(self) -> Result<Gate> {
+        let directory = scratch()?;
+        let pki = Pki::new()?;
+        let bundles = write_bundles(&pki, directory.path())?;
+        let server = self.start_server(directory.path(), bundles).await?;
+        let authz = server.as_ref().map(|server| server.listen).or(self.authz);
+        let upstream = Upstream::start().await?;
+        let config = self.envoy_config(
+            &pki,
+            directory.path(),
+            authz.context("no server")?,
+            &upstream,
+        )?;
+        let envoy = Envoy::start(&config, &directory.path().join("envoy")).await?;
+        Ok(Gate {
+            envoy,
+            server,
+            upstream,
+            pki,
+            directory,
+        })
+    }
+
+    async fn start_server(
+        &self,
+        directory: &Path,
+        bundles: Vec<(String, PathBuf)>,
+    ) -> Result<Option<Callgate>> {
+        if self.authz.is_some() {
+            return Ok(None);
+        }
+        let policies = match &self.policy_directory {
+            Some(path) => path.clone(),
+            None => directory.join("policies"),
+        };
+        fs::create_dir_all(&policies)?;
+        for (file, text) in &self.policies {
+            fs::write(policies.join(file), text)?;
+        }
+        let setup = Setup {
+            policies,
+            bundles,
+            directory: directory.join("callgate"),
+        };
+        Callgate::start(setup).await.map(Some)
+    }
+
+    fn envoy_config(
+        &self,
+        pki: &Pki,
+        directory: &Path,
+        authz: SocketAddr,
+        upstream: &Upstream,
+    ) -> Result<Value> {
+        let mut config = json!({});
+        for callee in &self.callees {
+            let own = directory.join(callee.replace(['/', ':'], "_"));
+            fs::create_dir_all(&own)?;
+            pki.svid(callee)?.write_to(&own)?;
+            let names = self.names(&own, authz, upstream)?;
+            let svid = secret(&names, &config_path("svid.yaml"), &own)?;
+            for &face in &self.faces {
+                let names = names
+                    .clone()
+                    .with("SERVICE", service(callee, face))
+                    .with("SVID_SDS", svid.display())
+                    .with("TRUST_DOMAIN", TRUST_DOMAIN)
+                    .with("TRUST_BUNDLE", directory.join("example.org.pem").display());
+                let bundle = secret(&names, &validation_path(face.1), &own)?;
+                let names = names.with("BUNDLE_SDS", bundle.display());
+                merge(&mut config, names.parse(&host_path(face.0))?)?;
+            }
+        }
+        Ok(config)
+    }
+
+    fn names(&self, own: &Path, authz: SocketAddr, upstream: &Upstream) -> Result<Template> {
+        let filter = match &self.filter {
+            Some(path) => path.clone(),
+            // A gate with native listeners only does not need one.
+            None if self.faces.iter().all(|(host, _)| *host == Host::Native) => PathBuf::new(),
+            None => artifact::filter()?,
+        };
+        Ok(Template::new()
+            .with("NODE", "gate")
+            .with("ADMIN_PORT", 0)
+            .with("INBOUND_ADDRESS", "127.0.0.1")
+            .with("INBOUND_PORT", 0)
+            .with("APP_PORT", upstream.address.port())
+            .with("CALLGATE_ADDRESS", authz.ip())
+            .with("CALLGATE_PORT", authz.port())
+            .with("CALLGATE_TIMEOUT", &self.timeout)
+            .with("CALLGATE_FILTER", filter.display())
+            .with("SVID_CHAIN", own.join("chain.pem").display())
+            .with("SVID_KEY", own.join("key.pem").display())
+            .with("SVID_DIRECTORY", own.display()))
+    }
+}
+
+/// Fills in a file of secrets, under its own name, in `directory`.
+fn secret(names: &Template, source: &Path, directory: &Path) -> Result<PathBuf> {
+    let path = directory.join(source.file_name().context("a file")?);
+    fs::write(&path, names.fill(source)?)?;
+    Ok(path)
+}
+
+fn write_bundles(pki: &Pki, directory: &Path) -> Result<Vec<(String, PathBuf)>> {
+    [(TRUST_DOMAIN, &pki.root), (PARTNER_DOMAIN, &pki.partner)]
+        .into_iter()
+        .map(|(domain, authority)| {
+            let path = directory.join(format!("{domain}.pem"));
+            fs::write(&path, authority.bundle_pem())?;
+            Ok((domain.to_owned(), path))
+        })
+        .collect()
+}
+
+fn host_path(host: Host) -> PathBuf {
+    config_path(match host {
+        Host::Filter => "sidecar.yaml",
+        Host::Native => "native-ext-authz.yaml",
+    })
+}
+
+fn validation_path(validation: Validation) -> PathBuf {
+    match validation {
+        Validation::Spiffe => config_path("bundle.yaml"),
+        Validation::AcceptAny => artifact::root().join("tests/envoy/accept-any.yaml"),
+    }
+}
+
+/// The short name of a listener: the ID's path and the kind.
+fn service(callee: &str, (host, validation): Face) -> String {
+    let path = callee
+        .strip_prefix("spiffe://")
+        .unwrap_or(callee)
+        .replace('/', "-");
+    let host = match host {
+        Host::Filter => "filter",
+        Host::Native => "native",
+    };
+    let validation = match validation {
+        Validation::Spiffe => "spiffe",
+        Validation::AcceptAny => "any",
+    };
+    format!("{}_{host}_{validation}", path.replace('.', "-"))
+}
