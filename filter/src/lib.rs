@@ -1,1 +1,59 @@
-//! Placeholder.
+//! The gate in the proxy: takes the caller's identity from the connection, asks
+//! the authorization server, and enforces the answer.
+//!
+//! ```text
+//!  Envoy ──► abi ──► wasm ──► Contexts ──► Exchange ──Host──► proxy
+//!           (FFI)   (glue)   (who is who)     │ one request
+//!                                             ├─ request: headers and attributes ─► CheckRequest
+//!                                             ├─ answer:  CheckResponse ─► Allow | Deny | fault
+//!                                             └─ refusal: what is answered without a decision
+//! ```
+//!
+//! Everything from [`Contexts`] to the right knows no proxy: it is driven through
+//! [`Host`], natively in tests and by whatever host comes next. `abi` is the only
+//! module with `unsafe`, and it and `wasm` exist only in the wasm build.
+//!
+//! # Limits
+//!
+//! | what | limit | why |
+//! |---|---|---|
+//! | answer | 64 KiB | Envoy's default limit for response headers |
+//! | headers that an answer changes | 64 | ours change two |
+//! | Checks for a request | 2, within `timeout` | |
+//! | `Chain` hint | 16 KiB | four certificates |
+//! | `traceparent` | 256 bytes | version 00 has 55 |
+//! | log lines for refused requests | 8 a second and worker | |
+//! | headers of a request | Envoy's own, `max_request_headers_kb` | |
+//!
+//! # What a fault of the proxy is
+//!
+//! An attribute that the proxy says it does not have is sent as absent, and the
+//! server decides (no leaf is `identity-missing`). An attribute or header that the
+//! proxy *fails* to read, remove or set refuses the request with
+//! `filter-misconfigured`: nothing may be decided on a guess.
+//!
+//! The cargo feature `test-trap` is for fault tests only: a request with
+//! `x-test-trap: 1` makes the module trap.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod config;
+mod contexts;
+mod counter;
+mod exchange;
+mod host;
+mod plugin;
+mod refusal;
+mod request;
+
+pub mod answer;
+
+#[cfg(test)]
+mod fake;
+
+pub use answer::{Allow, Answer, Deny, Edit};
+pub use config::{Config, ConfigError};
+pub use contexts::Contexts;
+pub use counter::Counter;
+pub use exchange::Exchange;
+pub use host::{Ask, Attribute, CallId, Flow, Host, HostError, Level, Reply, Section};
+pub use plugin::Plugin;

@@ -1,0 +1,369 @@
+//! The filter's configuration: one JSON object, which Envoy makes of a
+//! `google.protobuf.Struct` or passes on as it is written.
+//!
+//! | key | default | bounds |
+//! |---|---|---|
+//! | `cluster` | required | not empty |
+//! | `timeout` | `100ms` | `1ms` to `10s` |
+//! | `leases` | `true` | |
+//! | `maxStale` | `5s` | `100ms` to `60s` |
+//! | `danger_allow_on_error` | `false` | |
+//!
+//! `leases` and `maxStale` are checked and kept; they take effect in the release
+//! that brings leases. Anything else is an error: a typo must not become a default.
+
+use std::{fmt, time::Duration};
+
+use serde::Deserialize;
+
+/// A configuration that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    cluster: String,
+    timeout: Duration,
+    leases: bool,
+    max_stale: Duration,
+    danger_allow_on_error: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// There is none.
+    Absent,
+    /// Not JSON, or not of the shape above; the parser's own words, which name
+    /// the key, the line and the column.
+    Json(serde_json::Error),
+    /// A list of values without their keys.
+    NotAnObject,
+    /// `cluster` is the empty string.
+    EmptyCluster,
+    /// A value that is not a duration.
+    NotADuration {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// A duration outside its bounds.
+    OutOfBounds {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+        /// The bounds, for people.
+        bounds: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    cluster: String,
+    #[serde(default = "default_timeout")]
+    timeout: String,
+    #[serde(default = "default_leases")]
+    leases: bool,
+    #[serde(default = "default_max_stale", rename = "maxStale")]
+    max_stale: String,
+    #[serde(default)]
+    danger_allow_on_error: bool,
+}
+
+fn default_timeout() -> String {
+    "100ms".to_owned()
+}
+
+fn default_leases() -> bool {
+    true
+}
+
+fn default_max_stale() -> String {
+    "5s".to_owned()
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        match json.trim_ascii_start().first() {
+            None => return Err(ConfigError::Absent),
+            // An array would be read as the values in order.
+            Some(b'[') => return Err(ConfigError::NotAnObject),
+            Some(_) => {}
+        }
+        let document: Document = serde_json::from_slice(json).map_err(ConfigError::Json)?;
+        if document.cluster.is_empty() {
+            return Err(ConfigError::EmptyCluster);
+        }
+        Ok(Self {
+            timeout: TIMEOUT.read(document.timeout)?,
+            max_stale: MAX_STALE.read(document.max_stale)?,
+            cluster: document.cluster,
+            leases: document.leases,
+            danger_allow_on_error: document.danger_allow_on_error,
+        })
+    }
+
+    /// The proxy's name for the authorization server.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// How long a request waits for its decision, retry included.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Whether decisions may be reused.
+    #[must_use]
+    pub fn leases(&self) -> bool {
+        self.leases
+    }
+
+    /// How long decisions may be reused without a word from the server.
+    #[must_use]
+    pub fn max_stale(&self) -> Duration {
+        self.max_stale
+    }
+
+    /// Whether a request goes on when the server is unreachable or too slow.
+    #[must_use]
+    pub fn danger_allow_on_error(&self) -> bool {
+        self.danger_allow_on_error
+    }
+}
+
+/// A key whose value is a duration, with the bounds that it must keep.
+struct DurationKey {
+    key: &'static str,
+    least: Duration,
+    most: Duration,
+    bounds: &'static str,
+}
+
+/// A gated route's `stream_idle_timeout` is at most 15 s; the filter answers first.
+const TIMEOUT: DurationKey = DurationKey {
+    key: "timeout",
+    least: Duration::from_millis(1),
+    most: Duration::from_secs(10),
+    bounds: "`1ms` to `10s`",
+};
+
+const MAX_STALE: DurationKey = DurationKey {
+    key: "maxStale",
+    least: Duration::from_millis(100),
+    most: Duration::from_secs(60),
+    bounds: "`100ms` to `60s`",
+};
+
+impl DurationKey {
+    fn read(&self, value: String) -> Result<Duration, ConfigError> {
+        let Some(duration) = parse_duration(&value) else {
+            return Err(ConfigError::NotADuration {
+                key: self.key,
+                value,
+            });
+        };
+        if duration < self.least || duration > self.most {
+            return Err(ConfigError::OutOfBounds {
+                key: self.key,
+                value,
+                bounds: self.bounds,
+            });
+        }
+        Ok(duration)
+    }
+}
+
+/// Digits, at most nine more after a point, and `ms` or `s`: `100ms`, `5s`, `0.25s`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1_000_000),
+        None => (text.strip_suffix('s')?, 1_000_000_000),
+    };
+    let (whole, fraction) = match number.split_once('.') {
+        Some((whole, fraction)) => (whole, fraction),
+        None => (number, "0"),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let rest = fraction
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)?
+        .checked_div(scale)?;
+    let nanos = whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)?
+        .checked_add(rest)?;
+    Some(Duration::from_nanos(nanos))
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("filter configuration: ")?;
+        match self {
+            Self::Absent => f.write_str("there is none, and `cluster` is required"),
+            Self::Json(error) => write!(f, "{error}"),
+            Self::NotAnObject => f.write_str("expected an object, saw a list"),
+            Self::EmptyCluster => f.write_str("`cluster` is empty"),
+            Self::NotADuration { key, value } => {
+                write!(
+                    f,
+                    "`{key}`: `{value}` is not a duration such as `100ms`, `5s` or `0.25s`"
+                )
+            }
+            Self::OutOfBounds { key, value, bounds } => {
+                write!(f, "`{key}`: `{value}` is not within {bounds}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(json: &str) -> String {
+        Config::parse(json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_the_cluster_is_required() {
+        let config = Config::parse(br#"{"cluster":"authz"}"#).unwrap();
+        assert_eq!(config.cluster(), "authz");
+        assert_eq!(config.timeout(), Duration::from_millis(100));
+        assert_eq!(config.max_stale(), Duration::from_secs(5));
+        assert!(config.leases());
+        assert!(!config.danger_allow_on_error());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = Config::parse(
+            br#"{"cluster":"a","timeout":"0.25s","leases":false,"maxStale":"2s",
+                 "danger_allow_on_error":true}"#,
+        )
+        .unwrap();
+        assert_eq!(config.timeout(), Duration::from_millis(250));
+        assert_eq!(config.max_stale(), Duration::from_secs(2));
+        assert!(!config.leases());
+        assert!(config.danger_allow_on_error());
+    }
+
+    #[test]
+    fn errors_name_what_was_seen() {
+        for (json, wanted) in [
+            ("", "there is none, and `cluster` is required"),
+            ("{}", "missing field `cluster`"),
+            (r#"{"cluster":""}"#, "`cluster` is empty"),
+            (
+                r#"{"cluster":"a","timout":"1s"}"#,
+                "unknown field `timout`, expected one of",
+            ),
+            (
+                r#"{"cluster":"a","timeout":null}"#,
+                "invalid type: null, expected a string",
+            ),
+            (
+                r#"{"cluster":"a","timeout":0.25}"#,
+                "invalid type: floating point `0.25`",
+            ),
+            (
+                r#"{"cluster":"a","timeout":"5 minutes"}"#,
+                "`timeout`: `5 minutes` is not a duration",
+            ),
+            (
+                r#"{"cluster":"a","timeout":"0ms"}"#,
+                "`timeout`: `0ms` is not within `1ms` to `10s`",
+            ),
+            (
+                r#"{"cluster":"a","timeout":"11s"}"#,
+                "`timeout`: `11s` is not within `1ms` to `10s`",
+            ),
+            (
+                r#"{"cluster":"a","maxStale":"61s"}"#,
+                "`maxStale`: `61s` is not within",
+            ),
+            (
+                r#"{"cluster":"a","leases":"yes"}"#,
+                "invalid type: string \"yes\", expected a boolean",
+            ),
+            (
+                r#"{"cluster":"a","cluster":"b"}"#,
+                "duplicate field `cluster`",
+            ),
+            (r#"["authz"]"#, "expected an object, saw a list"),
+            (r#""authz""#, "invalid type: string \"authz\""),
+            ("\x00\x01", "expected value at line 1 column 1"),
+        ] {
+            let text = error(json);
+            assert!(text.starts_with("filter configuration: "), "{json}: {text}");
+            assert!(text.contains(wanted), "{json}: {text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, nanos) in [
+            ("1ms", 1_000_000),
+            ("0.5ms", 500_000),
+            ("0.25s", 250_000_000),
+            ("007s", 7_000_000_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_nanos(nanos)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "s",
+            "5",
+            ".5s",
+            "5.s",
+            "1 s",
+            "+1s",
+            "-1s",
+            "1m",
+            "1.0000000001s",
+            "1e3s",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer(json in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Config::parse(&json);
+        }
+
+        #[test]
+        fn any_text_for_a_duration_is_an_answer(text in "[0-9.ms]{0,24}") {
+            let _ = parse_duration(&text);
+        }
+    }
+}

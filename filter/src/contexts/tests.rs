@@ -1,0 +1,111 @@
+use callgate_wire::{
+    envoy::service::auth::v3::{CheckResponse, OkHttpResponse, check_response::HttpResponse},
+    google::rpc::Status,
+};
+use prost::Message as _;
+
+use super::*;
+use crate::fake::FakeHost;
+
+const ROOT: u32 = 1;
+
+fn contexts() -> Contexts {
+    let mut contexts = Contexts::default();
+    contexts.created(ROOT, 0);
+    contexts.configured(ROOT, Plugin::new(br#"{"cluster":"authz"}"#));
+    contexts
+}
+
+fn allow() -> Vec<u8> {
+    CheckResponse {
+        status: Some(Status::default()),
+        http_response: Some(HttpResponse::OkResponse(OkHttpResponse::default())),
+        dynamic_metadata: None,
+    }
+    .encode_to_vec()
+}
+
+#[test]
+fn an_answer_finds_its_request() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    for request in [5, 6] {
+        contexts.created(request, ROOT);
+        assert_eq!(contexts.request_headers(request, &mut host), Flow::Pause);
+    }
+    assert_eq!(contexts.request_of(CallId(1)), Some(5));
+    assert_eq!(contexts.request_of(CallId(2)), Some(6));
+    contexts.answered(CallId(2), &mut host, &allow());
+    assert_eq!((host.resumed, contexts.request_of(CallId(2))), (1, None));
+    // A second answer to the same call finds nobody.
+    contexts.answered(CallId(2), &mut host, &allow());
+    assert_eq!(host.resumed, 1);
+}
+
+#[test]
+fn a_retry_finds_its_request() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    contexts.created(5, ROOT);
+    let _ = contexts.request_headers(5, &mut host);
+    contexts.failed(CallId(1), &mut host, 14);
+    assert_eq!(
+        (
+            contexts.request_of(CallId(1)),
+            contexts.request_of(CallId(2))
+        ),
+        (None, Some(5))
+    );
+    contexts.answered(CallId(2), &mut host, &allow());
+    assert_eq!(host.resumed, 1);
+}
+
+#[test]
+fn a_request_that_is_gone_leaves_nothing_behind() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    contexts.created(5, ROOT);
+    let _ = contexts.request_headers(5, &mut host);
+    contexts.deleted(5, &mut host);
+    assert_eq!(host.cancelled, [CallId(1)]);
+    assert!(contexts.exchanges.is_empty() && contexts.calls.is_empty());
+    contexts.answered(CallId(1), &mut host, &allow());
+    assert_eq!((host.resumed, host.replies.len()), (0, 0));
+}
+
+#[test]
+fn numbers_that_nobody_knows_open_nothing() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    contexts.answered(CallId(9), &mut host, &allow());
+    contexts.failed(CallId(9), &mut host, 14);
+    contexts.deleted(9, &mut host);
+    assert_eq!(contexts.request_trailers(9, &mut host), Flow::Pause);
+    assert_eq!(contexts.request_headers(9, &mut host), Flow::Pause);
+    assert_eq!(
+        (host.sent.len(), host.resumed, host.replies.len()),
+        (0, 0, 1)
+    );
+}
+
+#[test]
+fn a_request_of_a_plugin_that_was_never_configured_is_refused() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    contexts.created(5, 77);
+    assert_eq!(contexts.request_headers(5, &mut host), Flow::Pause);
+    assert_eq!(host.replies[0].details, "callgate_filter-misconfigured");
+}
+
+#[test]
+fn each_plugin_has_its_own_configuration() {
+    let mut contexts = contexts();
+    contexts.created(2, 0);
+    contexts.configured(2, Plugin::new(b"nonsense"));
+    let mut host = FakeHost::new();
+    contexts.created(5, ROOT);
+    contexts.created(6, 2);
+    let _ = contexts.request_headers(5, &mut host);
+    let _ = contexts.request_headers(6, &mut host);
+    assert_eq!((host.sent.len(), host.replies.len()), (1, 1));
+}

@@ -1,0 +1,182 @@
+//! A scripted proxy for the tests of this crate.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Section};
+
+type Fields = Vec<(String, Vec<u8>)>;
+
+/// A Check as it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) message: Vec<u8>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) timeout: Duration,
+}
+
+/// A proxy whose every answer is set by the test, and which keeps what it was told.
+#[derive(Debug, Default)]
+pub(crate) struct FakeHost {
+    pub(crate) headers: Fields,
+    pub(crate) trailers: Fields,
+    pub(crate) leaf: Option<Vec<u8>>,
+    pub(crate) callee: Option<Vec<u8>>,
+    pub(crate) now: Duration,
+    pub(crate) wall: Duration,
+    pub(crate) random: [u8; 10],
+    /// Calls that fail from now on.
+    pub(crate) broken: Vec<&'static str>,
+    /// For each Check in turn, whether it can be sent; after these all can.
+    pub(crate) sendable: VecDeque<bool>,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) cancelled: Vec<CallId>,
+    pub(crate) replies: Vec<Reply>,
+    pub(crate) resumed: usize,
+    pub(crate) counted: Vec<Counter>,
+    pub(crate) lines: Vec<(Level, String)>,
+}
+
+impl FakeHost {
+    /// A caller with a certificate, and a plain request.
+    pub(crate) fn new() -> Self {
+        let mut host = Self {
+            leaf: Some(b"-----BEGIN CERTIFICATE-----".to_vec()),
+            callee: Some(b"spiffe://example.org/ns/shop/sa/orders".to_vec()),
+            now: Duration::from_secs(7),
+            ..Self::default()
+        };
+        for (name, value) in [
+            (":authority", "orders"),
+            (":path", "/orders/7?x=y"),
+            (":method", "GET"),
+            (":scheme", "https"),
+            ("x-request-id", "r-1"),
+            ("authorization", "Bearer secret"),
+            ("cookie", "secret"),
+        ] {
+            host.header(name, value);
+        }
+        host
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(&mut self, name: &str, value: &str) -> &mut Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Every value of a header.
+    pub(crate) fn values(&self, name: &str) -> Vec<String> {
+        let all = self.headers.iter().filter(|(it, _)| it == name);
+        all.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect()
+    }
+
+    fn works(&self, call: &'static str) -> Result<(), HostError> {
+        if self.broken.contains(&call) {
+            Err(HostError { call, status: 10 })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn section(&mut self, section: Section) -> &mut Fields {
+        match section {
+            Section::Headers => &mut self.headers,
+            Section::Trailers => &mut self.trailers,
+        }
+    }
+}
+
+impl Host for FakeHost {
+    fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
+        self.works("attribute")?;
+        Ok(match attribute {
+            Attribute::PeerCertificate => self.leaf.clone(),
+            Attribute::LocalUriSan => self.callee.clone(),
+            Attribute::Protocol => Some(b"HTTP/2".to_vec()),
+        })
+    }
+
+    fn fields(
+        &mut self,
+        section: Section,
+        see: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), HostError> {
+        self.works("fields")?;
+        self.section(section)
+            .iter()
+            .for_each(|(name, value)| see(name.as_bytes(), value));
+        Ok(())
+    }
+
+    fn remove(&mut self, section: Section, name: &[u8]) -> Result<(), HostError> {
+        self.works("remove")?;
+        self.section(section)
+            .retain(|(it, _)| it.as_bytes() != name);
+        Ok(())
+    }
+
+    fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.works("set_header")?;
+        self.headers.retain(|(it, _)| it.as_bytes() != name);
+        self.append_header(name, value)
+    }
+
+    fn append_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.works("append_header")?;
+        self.headers.push((
+            String::from_utf8(name.to_owned()).unwrap(),
+            value.to_owned(),
+        ));
+        Ok(())
+    }
+
+    fn ask(&mut self, ask: &Ask<'_>) -> Result<CallId, HostError> {
+        let id = u32::try_from(self.sent.len()).unwrap() + 1;
+        self.sent.push(Sent {
+            message: ask.message.to_owned(),
+            traceparent: ask.traceparent.map(str::to_owned),
+            timeout: ask.timeout,
+        });
+        if self.sendable.pop_front() == Some(false) {
+            return Err(HostError {
+                call: "ask",
+                status: 10,
+            });
+        }
+        Ok(CallId(id))
+    }
+
+    fn cancel(&mut self, call: CallId) {
+        self.cancelled.push(call);
+    }
+
+    fn reply(&mut self, reply: &Reply) -> Result<(), HostError> {
+        self.works("reply")?;
+        self.replies.push(reply.clone());
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), HostError> {
+        self.works("resume")?;
+        self.resumed += 1;
+        Ok(())
+    }
+
+    fn monotonic_now(&mut self) -> Duration {
+        self.now
+    }
+
+    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
+        (self.wall, self.random)
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.counted.push(counter);
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        self.lines.push((level, message.to_owned()));
+    }
+}

@@ -1,0 +1,93 @@
+//! One configured instance of the filter: what all its requests share.
+
+use std::{cell::Cell, time::Duration};
+
+use crate::{Config, ConfigError, Host, Level};
+
+/// The most lines that refused requests may write to the proxy's log in a second.
+/// A server that is down refuses every request, and Envoy's log is not a queue.
+const LINES_PER_SECOND: u32 = 8;
+
+/// A configured filter. A configuration that cannot be used makes a plugin too:
+/// one that refuses every request.
+#[derive(Debug)]
+pub struct Plugin {
+    config: Result<Config, ConfigError>,
+    lines: LineBudget,
+}
+
+impl Plugin {
+    /// Reads the configuration, JSON.
+    #[must_use]
+    pub fn new(json: &[u8]) -> Self {
+        Self {
+            config: Config::parse(json),
+            lines: LineBudget::default(),
+        }
+    }
+
+    /// The configuration, or what is wrong with it.
+    ///
+    /// # Errors
+    /// When every request is refused with `filter-misconfigured`.
+    pub fn config(&self) -> Result<&Config, &ConfigError> {
+        self.config.as_ref()
+    }
+
+    /// Logs a refused request, unless too many were within this second.
+    pub(crate) fn warn(&self, host: &mut impl Host, line: &str) {
+        let now = host.monotonic_now();
+        match self.lines.take(now) {
+            None => {}
+            Some(0) => host.log(Level::Warn, line),
+            Some(dropped) => {
+                host.log(
+                    Level::Warn,
+                    &format!("{line} ({dropped} lines before it left out)"),
+                );
+            }
+        }
+    }
+}
+
+/// Counts the lines of the running second.
+#[derive(Debug, Default)]
+struct LineBudget {
+    since: Cell<Duration>,
+    written: Cell<u32>,
+    dropped: Cell<u64>,
+}
+
+impl LineBudget {
+    /// Whether a line may be written, and how many were not before it.
+    fn take(&self, now: Duration) -> Option<u64> {
+        if now.saturating_sub(self.since.get()) >= Duration::from_secs(1) {
+            self.since.set(now);
+            self.written.set(0);
+        }
+        if self.written.get() >= LINES_PER_SECOND {
+            self.dropped.set(self.dropped.get().saturating_add(1));
+            return None;
+        }
+        self.written.set(self.written.get().saturating_add(1));
+        Some(self.dropped.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_and_what_is_left_out_is_said() {
+        let budget = LineBudget::default();
+        let at = Duration::from_millis;
+        for _ in 0..LINES_PER_SECOND {
+            assert_eq!(budget.take(at(10)), Some(0));
+        }
+        assert_eq!(budget.take(at(10)), None);
+        assert_eq!(budget.take(at(999)), None);
+        assert_eq!(budget.take(at(1_000)), Some(2));
+        assert_eq!(budget.take(at(1_001)), Some(0));
+    }
+}

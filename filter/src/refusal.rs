@@ -1,0 +1,157 @@
+//! What the filter answers by itself, for want of a decision.
+
+use std::{fmt, time::Duration};
+
+use callgate_policy::Reason;
+use callgate_wire::headers;
+
+use crate::{Host, HostError, Reply, answer::AnswerFault};
+
+/// Why there is no decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The configuration is not usable.
+    Misconfigured,
+    /// The proxy failed to do what the filter cannot do without. Counted as a
+    /// misconfiguration: the filter is not where it can work.
+    Host(HostError),
+    /// Nothing answered, however often it was asked.
+    Unreachable {
+        /// How many Checks were tried.
+        attempts: u8,
+    },
+    /// Nothing answered in time.
+    Timeout {
+        /// The time it had.
+        after: Duration,
+    },
+    /// The answer makes no sense.
+    Answer(AnswerFault),
+    /// The call ended with a gRPC status that stands for no outcome.
+    GrpcStatus(u32),
+}
+
+impl Fault {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Misconfigured | Self::Host(_) => Reason::FilterMisconfigured,
+            Self::Unreachable { .. } => Reason::AuthzUnreachable,
+            Self::Timeout { .. } => Reason::AuthzTimeout,
+            Self::Answer(_) | Self::GrpcStatus(_) => Reason::AuthzProtocol,
+        }
+    }
+
+    /// For the caller: enough to ask with, nothing about the inside.
+    fn title(&self) -> &'static str {
+        match self.reason() {
+            Reason::AuthzUnreachable => "the authorization server cannot be reached",
+            Reason::AuthzTimeout => "the authorization server did not answer in time",
+            Reason::AuthzProtocol => "the authorization server's answer cannot be used",
+            _ => "the gate of this service is not configured correctly",
+        }
+    }
+
+    /// The answer that a caller gets.
+    pub(crate) fn reply(&self, grpc: bool, decision: &str) -> Reply {
+        let reason = self.reason();
+        let (status, title) = (reason.http_status(), self.title());
+        let mut headers = vec![
+            (headers::REASON.to_owned(), reason.as_str().into()),
+            (headers::DECISION.to_owned(), decision.into()),
+        ];
+        // Envoy makes `grpc-message` of the body, and sets the content type itself.
+        let body = if grpc {
+            title.to_owned()
+        } else {
+            headers.push((
+                "content-type".to_owned(),
+                b"application/problem+json".to_vec(),
+            ));
+            // Nothing in these texts needs an escape.
+            format!(
+                "{{\"type\":\"urn:callgate:{reason}\",\"title\":\"{title}\",\"status\":{status},\
+                 \"reason\":\"{reason}\",\"decision\":\"{decision}\"}}"
+            )
+        };
+        Reply {
+            http_status: status,
+            grpc_status: reason.grpc_status().unsigned_abs(),
+            headers,
+            body,
+            details: format!("callgate_{reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misconfigured => f.write_str("the filter's configuration is not usable"),
+            Self::Host(error) => error.fmt(f),
+            Self::Unreachable { attempts } => write!(f, "no answer to {attempts} attempts"),
+            Self::Timeout { after } => write!(f, "no answer within {after:?}"),
+            Self::Answer(fault) => fault.fmt(f),
+            Self::GrpcStatus(status) => write!(f, "the Check ended with gRPC status {status}"),
+        }
+    }
+}
+
+/// A new decision id: a ULID (48 bits of milliseconds, 80 random bits, in
+/// Crockford's base 32), so that ids sort by time.
+pub(crate) fn mint_id(host: &mut impl Host) -> String {
+    let (time, random) = host.id_seed();
+    let [.., b5, b4, b3, b2, b1, b0] = time.as_millis().to_be_bytes();
+    let mut bytes = [0; 16];
+    for (to, from) in bytes
+        .iter_mut()
+        .zip([b5, b4, b3, b2, b1, b0].into_iter().chain(random))
+    {
+        *to = from;
+    }
+    let bits = u128::from_be_bytes(bytes);
+    let places = (0..26_u32)
+        .rev()
+        .map(|place| bits.unbounded_shr(place.saturating_mul(5)) & 31);
+    places
+        .filter_map(|digit| ALPHABET.chars().nth(usize::try_from(digit).ok()?))
+        .collect()
+}
+
+const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeHost;
+
+    #[test]
+    fn an_id_is_a_ulid() {
+        // `01ARZ3NDEK` begins the example of the ULID specification.
+        let wall = Duration::from_millis(1_469_922_850_259);
+        let mut host = FakeHost {
+            wall,
+            random: [0xff; 10],
+            ..FakeHost::default()
+        };
+        assert_eq!(mint_id(&mut host), "01ARZ3NDEKZZZZZZZZZZZZZZZZ");
+        host.wall = Duration::MAX;
+        assert_eq!(mint_id(&mut host).len(), 26);
+    }
+
+    #[test]
+    fn each_caller_gets_its_form() {
+        let fault = Fault::Timeout {
+            after: Duration::from_millis(100),
+        };
+        let http = fault.reply(false, "01ARZ3NDEK");
+        assert_eq!((http.http_status, http.grpc_status), (503, 14));
+        let body: serde_json::Value = serde_json::from_str(&http.body).unwrap();
+        assert_eq!(body["type"], "urn:callgate:authz-timeout");
+        assert_eq!(body["reason"], "authz-timeout");
+        assert_eq!(body["decision"], "01ARZ3NDEK");
+        assert_eq!(body["status"], 503);
+        let grpc = fault.reply(true, "01ARZ3NDEK");
+        assert_eq!(grpc.body, "the authorization server did not answer in time");
+        assert!(grpc.headers.iter().all(|(name, _)| name != "content-type"));
+    }
+}

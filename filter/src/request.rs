@@ -1,0 +1,350 @@
+//! What the filter takes from a request: one look at its headers, and the Check
+//! that comes of it.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use callgate_wire::{
+    envoy::service::auth::v3::{
+        AttributeContext, CheckRequest,
+        attribute_context::{HttpRequest, Peer, Request},
+    },
+    headers,
+    xfcc::Xfcc,
+};
+
+use crate::{Attribute, Host, HostError, Section};
+
+/// The longest `Chain` that is sent as a hint: four certificates, the most that
+/// the server looks at, rarely reach 3 KiB each once URL-encoded.
+const MAX_CHAIN: usize = 16 * 1024;
+
+/// The longest `traceparent` (version 00 has 55 bytes; later ones may be longer).
+const MAX_TRACEPARENT: usize = 256;
+
+/// The headers of a request, as far as the filter cares.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    method: Vec<u8>,
+    path: Vec<u8>,
+    authority: Vec<u8>,
+    scheme: Vec<u8>,
+    request_id: Vec<u8>,
+    content_type: Option<Vec<u8>>,
+    upgrade: Option<Vec<u8>>,
+    traceparent: Option<Vec<u8>>,
+    client_cert: Option<Vec<u8>>,
+    /// Names that only Callgate may set.
+    forged: Vec<Vec<u8>>,
+    /// Names by which the service could be told another method or URL.
+    overrides: Vec<Vec<u8>>,
+    #[cfg(feature = "test-trap")]
+    trap: bool,
+}
+
+/// What is left to do to the headers when the request goes on, and whom a
+/// refusal is for.
+#[derive(Debug, Default)]
+pub(crate) struct Passage {
+    /// Whether the caller speaks gRPC.
+    pub(crate) grpc: bool,
+    /// Present, and removed unless the service keeps them.
+    pub(crate) overrides: Vec<Vec<u8>>,
+    /// What happens to `x-forwarded-client-cert`.
+    pub(crate) client_cert: ClientCert,
+}
+
+/// The change that takes `Chain` out of `x-forwarded-client-cert`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum ClientCert {
+    /// There is no `Chain` in it.
+    #[default]
+    Keep,
+    /// The same without `Chain`.
+    Replace(String),
+    /// Nothing but `Chain`, or not of the header's grammar, so that a `Chain` in
+    /// it could not be found.
+    Remove,
+}
+
+impl Seen {
+    /// Looks at every header once.
+    pub(crate) fn read(host: &mut impl Host) -> Result<Self, HostError> {
+        let mut seen = Self::default();
+        host.fields(Section::Headers, &mut |name, value| seen.note(name, value))?;
+        Ok(seen)
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b":method" => value.clone_into(&mut self.method),
+            b":path" => value.clone_into(&mut self.path),
+            b":authority" => value.clone_into(&mut self.authority),
+            b":scheme" => value.clone_into(&mut self.scheme),
+            b"x-request-id" => value.clone_into(&mut self.request_id),
+            b"content-type" => join(&mut self.content_type, value),
+            b"upgrade" => join(&mut self.upgrade, value),
+            b"traceparent" => join(&mut self.traceparent, value),
+            b"x-forwarded-client-cert" => join(&mut self.client_cert, value),
+            #[cfg(feature = "test-trap")]
+            b"x-test-trap" => self.trap |= value == b"1",
+            _ if headers::is_callgate(name) => self.forged.push(name.to_owned()),
+            _ if headers::overrides_request(name) => self.overrides.push(name.to_owned()),
+            _ => {}
+        }
+    }
+
+    /// Whether the test build is asked to fall over.
+    #[cfg(feature = "test-trap")]
+    pub(crate) fn trap(&self) -> bool {
+        self.trap
+    }
+
+    /// Names that only Callgate may set; removed before the Check.
+    pub(crate) fn forged(&self) -> &[Vec<u8>] {
+        &self.forged
+    }
+
+    /// Whether Envoy answers this caller as gRPC: exactly `application/grpc` or
+    /// `application/grpc+…`.
+    pub(crate) fn is_grpc(&self) -> bool {
+        let rest = self
+            .content_type
+            .as_ref()
+            .and_then(|it| it.strip_prefix(b"application/grpc"));
+        matches!(rest, Some([] | [b'+', ..]))
+    }
+
+    /// What goes along as the Check's own metadata.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        let value = self
+            .traceparent
+            .as_ref()
+            .filter(|value| value.len() <= MAX_TRACEPARENT)?;
+        let text = std::str::from_utf8(value).ok()?;
+        headers::is_value(value).then(|| text.to_owned())
+    }
+
+    /// The Check for this request, and what is left to do when it goes on.
+    ///
+    /// An attribute that the proxy has not is left out, and the server decides
+    /// without; one that it fails to read is an error.
+    pub(crate) fn into_check(
+        self,
+        host: &mut impl Host,
+    ) -> Result<(CheckRequest, Passage), HostError> {
+        let leaf = host.attribute(Attribute::PeerCertificate)?;
+        let callee = host.attribute(Attribute::LocalUriSan)?;
+        let protocol = host.attribute(Attribute::Protocol)?;
+        let grpc = self.is_grpc();
+        let traceparent = self.traceparent();
+        let (client_cert, hint) = split_client_cert(self.client_cert);
+        let named = [
+            ("content-type", self.content_type.map(text)),
+            ("upgrade", self.upgrade.map(text)),
+            ("traceparent", traceparent),
+            (headers::CLIENT_CERT, hint),
+        ];
+        let headers: BTreeMap<String, String> = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect();
+        let http = HttpRequest {
+            id: String::from_utf8(self.request_id).unwrap_or_default(),
+            method: text(self.method),
+            headers,
+            path: text(self.path),
+            host: text(self.authority),
+            scheme: text(self.scheme),
+            protocol: text(protocol.unwrap_or_default()),
+        };
+        let source = Peer {
+            certificate: text(leaf.unwrap_or_default()),
+            ..Peer::default()
+        };
+        let destination = Peer {
+            principal: text(callee.unwrap_or_default()),
+            ..Peer::default()
+        };
+        let attributes = AttributeContext {
+            source: Some(source),
+            destination: Some(destination),
+            request: Some(Request {
+                time: None,
+                http: Some(http),
+            }),
+            ..AttributeContext::default()
+        };
+        let passage = Passage {
+            grpc,
+            overrides: self.overrides,
+            client_cert,
+        };
+        Ok((
+            CheckRequest {
+                attributes: Some(attributes),
+            },
+            passage,
+        ))
+    }
+}
+
+/// Repeated headers are one, joined with `,` (RFC 9110 section 5.3).
+fn join(all: &mut Option<Vec<u8>>, value: &[u8]) {
+    match all {
+        None => *all = Some(value.to_owned()),
+        Some(all) => {
+            all.push(b',');
+            all.extend_from_slice(value);
+        }
+    }
+}
+
+/// The header without `Chain`, and the header that carries the hint: the last
+/// element's `Chain`, if there is more than the leaf in it.
+fn split_client_cert(header: Option<Vec<u8>>) -> (ClientCert, Option<String>) {
+    let Some(header) = header else {
+        return (ClientCert::Keep, None);
+    };
+    let Ok(header) = std::str::from_utf8(&header) else {
+        return (ClientCert::Remove, None);
+    };
+    let Ok(xfcc) = Xfcc::parse(header) else {
+        return (ClientCert::Remove, None);
+    };
+    let change = match xfcc.without_chain() {
+        Some(rest) if rest == header => ClientCert::Keep,
+        Some(rest) => ClientCert::Replace(rest),
+        None => ClientCert::Remove,
+    };
+    (change, xfcc.chain().and_then(hint))
+}
+
+fn hint(chain: Cow<'_, str>) -> Option<String> {
+    let certificates = chain.matches("BEGIN%20CERTIFICATE").count();
+    // URL-encoded text has nothing in it that a quoted value would escape.
+    let sendable = chain.len() <= MAX_CHAIN && !chain.contains(['"', '\\']);
+    (certificates > 1 && sendable).then(|| format!("Chain=\"{chain}\""))
+}
+
+/// The text of some bytes. Bytes that are not UTF-8 become `%XX`, which the server
+/// takes for what it is: never the same as text that has them plain.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let mut text = String::new();
+        for chunk in error.as_bytes().utf8_chunks() {
+            text.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                text.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client_cert(header: &[u8]) -> (ClientCert, Option<String>) {
+        split_client_cert(Some(header.to_owned()))
+    }
+
+    #[test]
+    fn grpc_as_envoy_sees_it() {
+        for (value, wanted) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/grpc;charset=utf-8", false),
+            ("application/grpc,text/plain", false),
+            ("Application/grpc", false),
+        ] {
+            let mut seen = Seen::default();
+            seen.note(b"content-type", value.as_bytes());
+            assert_eq!(seen.is_grpc(), wanted, "{value}");
+        }
+        assert!(!Seen::default().is_grpc());
+    }
+
+    #[test]
+    fn repeated_headers_are_joined() {
+        let mut seen = Seen::default();
+        seen.note(b"content-type", b"application/grpc");
+        seen.note(b"content-type", b"text/plain");
+        assert_eq!(seen.content_type.unwrap(), b"application/grpc,text/plain");
+    }
+
+    #[test]
+    fn a_chain_is_a_hint_only_beyond_the_leaf_and_never_goes_upstream() {
+        let one = "BEGIN%20CERTIFICATE-----a";
+        let two = format!("{one}{one}");
+        assert_eq!(
+            client_cert(format!("By=x;Chain=\"{one}\"").as_bytes()),
+            (ClientCert::Replace("By=x".to_owned()), None)
+        );
+        assert_eq!(
+            client_cert(format!("Chain=\"{two}\"").as_bytes()),
+            (ClientCert::Remove, Some(format!("Chain=\"{two}\"")))
+        );
+        assert_eq!(client_cert(b"By=x;URI=y"), (ClientCert::Keep, None));
+        assert_eq!(
+            client_cert(format!("Chain=\"{}\"", two.repeat(400)).as_bytes()),
+            (ClientCert::Remove, None)
+        );
+        assert_eq!(
+            client_cert(format!("Chain=\"{two}\\\"\"").as_bytes()),
+            (ClientCert::Remove, None)
+        );
+    }
+
+    #[test]
+    fn a_client_cert_header_that_cannot_be_read_is_removed() {
+        for header in [&b"Chain=\"open"[..], b"nonsense", b"", b"By=\xff;Chain=x"] {
+            assert_eq!(
+                client_cert(header),
+                (ClientCert::Remove, None),
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_spelled_out() {
+        assert_eq!(text(b"/caf\xe9/\xc3\xa9".to_vec()), "/caf%E9/é");
+        assert_eq!(text(b"/plain".to_vec()), "/plain");
+    }
+
+    #[test]
+    fn a_trace_that_could_not_be_metadata_stays_behind() {
+        for (value, kept) in [
+            (&b"00-ab-cd-01"[..], true),
+            (b"a\x01", false),
+            (b"\xff", false),
+        ] {
+            let mut seen = Seen::default();
+            seen.note(b"traceparent", value);
+            assert_eq!(seen.traceparent().is_some(), kept, "{value:?}");
+        }
+        let mut seen = Seen::default();
+        seen.note(b"traceparent", &[b'0'; MAX_TRACEPARENT + 1]);
+        assert_eq!(seen.traceparent(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_chain_survives(header in prop::collection::vec(any::<u8>(), 0..64)) {
+            match client_cert(&header).0 {
+                ClientCert::Remove => {}
+                ClientCert::Replace(rest) => {
+                    prop_assert_eq!(client_cert(rest.as_bytes()).0, ClientCert::Keep);
+                }
+                ClientCert::Keep => {
+                    let text = String::from_utf8(header).unwrap();
+                    prop_assert_eq!(Xfcc::parse(&text).unwrap().chain(), None);
+                }
+            }
+        }
+    }
+}
