@@ -1,0 +1,72 @@
+//! One row.
+
+use callgate_policy::Timestamp;
+use serde::Deserialize;
+
+use super::{Call, Expect, Place, Protocol, expect::Difference};
+
+/// What a row is decided by: a directory of documents, or the lack of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// Everything is enforced.
+    Strict,
+    /// Callers whose identity fails go on.
+    IdentityShadow,
+    /// Services without a policy are not guarded.
+    UnpoliciedShadow,
+    /// The service has never seen a valid set of documents.
+    NoPolicies,
+}
+
+impl World {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Strict, Self::IdentityShadow, Self::UnpoliciedShadow, Self::NoPolicies];
+
+    /// The directory below `tests/cases/policies`.
+    #[must_use]
+    pub const fn directory(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::IdentityShadow => "identity-shadow",
+            Self::UnpoliciedShadow => "unpolicied-shadow",
+            Self::NoPolicies => "no-policies",
+        }
+    }
+}
+
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// Unique in its file.
+    pub name: String,
+    /// For example `paths.yaml`.
+    pub file: String,
+    /// Where the row begins, from 1.
+    pub line: usize,
+    /// What it is decided by.
+    pub world: World,
+    /// A caller of [`super::Workloads`].
+    pub caller: String,
+    /// A callee of [`super::Workloads`].
+    pub to: String,
+    /// What is called.
+    pub call: Call,
+    /// The protocols on which real Envoy is asked.
+    pub over: Vec<Protocol>,
+    /// When, where a place takes a time.
+    pub at: Option<Timestamp>,
+    pub(super) expect: Expect,
+    pub(super) differs: Vec<Difference>,
+}
+
+impl Row {
+    /// What must come out at `place`.
+    #[must_use]
+    pub fn expect(&self, place: Place) -> &Expect {
+        let close = |d: &&Difference| d.scope.closeness(place);
+        let closest = self.differs.iter().filter(|d| close(d).is_some()).max_by_key(close);
+        closest.map_or(&self.expect, |difference| &difference.expect)
+    }
+}
