@@ -21,6 +21,7 @@ mod gate;
 pub mod pki;
 pub mod process;
 pub mod suite;
+pub mod table;
 pub mod upstream;
 
 pub use gate::{Face, Gate, GateBuilder, Host, Validation};

@@ -108,17 +108,26 @@ impl RawExpect {
     pub(super) fn main(self) -> Result<Expect> {
         ensure!(self.why.is_none(), "`why` belongs to `differs`");
         let expect = self.expect()?;
-        ensure!(matches!(expect, Expect::Answer(_)), "the main expectation is Callgate's answer");
+        ensure!(
+            matches!(expect, Expect::Answer(_)),
+            "the main expectation is Callgate's answer"
+        );
         Ok(expect)
     }
 
     /// One of `differs`, which must differ from `main` and say why.
     pub(super) fn difference(self, scope: &str, main: &Expect) -> Result<Difference> {
         let why = self.why.clone().unwrap_or_default();
-        ensure!(!why.trim().is_empty(), "`{scope}` differs without saying why");
+        ensure!(
+            !why.trim().is_empty(),
+            "`{scope}` differs without saying why"
+        );
         let expect = self.expect()?;
         ensure!(expect != *main, "`{scope}` does not differ");
-        Ok(Difference { scope: scope.parse()?, expect })
+        Ok(Difference {
+            scope: scope.parse()?,
+            expect,
+        })
     }
 
     fn expect(self) -> Result<Expect> {
@@ -129,7 +138,9 @@ impl RawExpect {
             (false, (None, Some("refused"), None, None)) => Ok(Expect::HandshakeRefused),
             (false, (None, None, Some(true), None)) => Ok(Expect::Reset),
             (false, (None, None, None, Some(true))) => Ok(Expect::Cannot),
-            _ => bail!("give one of `verdict`, `status`, `tls: refused`, `reset: true`, `cannot: true`"),
+            _ => bail!(
+                "give one of `verdict`, `status`, `tls: refused`, `reset: true`, `cannot: true`"
+            ),
         }
     }
 
@@ -144,9 +155,15 @@ impl RawExpect {
             (None, Verdict::Deny) => bail!("a denial has a reason"),
             (Some(reason), _) => self::reason(reason)?,
         };
-        ensure!((reason == Reason::Allow) == (verdict == Verdict::Allow), "verdict and reason differ");
+        ensure!(
+            (reason == Reason::Allow) == (verdict == Verdict::Allow),
+            "verdict and reason differ"
+        );
         let value = |value: Option<String>| value.as_deref().map(latin1).transpose();
-        let upstream = self.upstream.into_iter().map(|(name, v)| Ok((name, value(v)?)));
+        let upstream = self
+            .upstream
+            .into_iter()
+            .map(|(name, v)| Ok((name, value(v)?)));
         Ok(Answer {
             verdict,
             reason,
@@ -163,6 +180,8 @@ impl RawExpect {
 }
 
 fn reason(text: &str) -> Result<Reason> {
-    let found = Reason::ALL.into_iter().find(|reason| reason.as_str() == text);
+    let found = Reason::ALL
+        .into_iter()
+        .find(|reason| reason.as_str() == text);
     found.with_context(|| format!("`{text}` is no reason"))
 }

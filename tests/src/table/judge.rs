@@ -76,7 +76,10 @@ pub struct Headers(pub Vec<(String, Vec<u8>)>);
 impl Headers {
     /// Every value of `name`.
     pub fn all<'h, 'n>(&'h self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_slice())
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value.as_slice())
     }
 
     /// The value of `name`, as text, if it has exactly one.
@@ -84,7 +87,11 @@ impl Headers {
     pub fn one(&self, name: &str) -> Option<&str> {
         let mut values = self.all(name);
         let one = values.next()?;
-        values.next().is_none().then(|| std::str::from_utf8(one).ok()).flatten()
+        values
+            .next()
+            .is_none()
+            .then(|| std::str::from_utf8(one).ok())
+            .flatten()
     }
 }
 
@@ -115,14 +122,20 @@ impl Row {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn judge(&self, workloads: &Workloads, place: Place, got: &Got) -> Result<()> {
-        let case = Case { row: self, place, caller: self.verified(workloads)? };
+        let case = Case {
+            row: self,
+            place,
+            caller: self.verified(workloads)?,
+        };
         match (self.expect(place), got) {
             (Expect::Cannot, Got::Cannot)
             | (Expect::HandshakeRefused, Got::HandshakeRefused)
             | (Expect::Reset, Got::Reset) => Ok(()),
             (Expect::Bare(status), Got::Refused(refusal)) => bare(*status, refusal),
             (Expect::Answer(answer), Got::Decided(decided)) => case.decided(answer, decided),
-            (Expect::Answer(answer), Got::Forwarded(forwarded)) => case.forwarded(answer, forwarded),
+            (Expect::Answer(answer), Got::Forwarded(forwarded)) => {
+                case.forwarded(answer, forwarded)
+            }
             (Expect::Answer(answer), Got::Refused(refusal)) => case.refused(answer, refusal),
             (expect, got) => bail!("expected {expect}, got {got}"),
         }
@@ -130,16 +143,29 @@ impl Row {
 
     /// The verified caller's SPIFFE ID.
     fn verified(&self, workloads: &Workloads) -> Result<Option<String>> {
-        let identity = workloads.caller(&self.caller)?.map(super::CallerSpec::identity).transpose()?;
+        let identity = workloads
+            .caller(&self.caller)?
+            .map(super::CallerSpec::identity)
+            .transpose()?;
         Ok(identity.and_then(Result::ok).map(|id| id.to_string()))
     }
 }
 
 /// Envoy's own answer says nothing in our name.
 fn bare(status: u16, refusal: &Refusal) -> Result<()> {
-    ensure!(refusal.http == Some(status), "expected Envoy's own {status}, got {refusal}");
-    let ours = refusal.headers.0.iter().find(|(name, _)| name.starts_with("x-callgate-"));
-    ensure!(ours.is_none(), "expected Envoy's own {status}, got {refusal}");
+    ensure!(
+        refusal.http == Some(status),
+        "expected Envoy's own {status}, got {refusal}"
+    );
+    let ours = refusal
+        .headers
+        .0
+        .iter()
+        .find(|(name, _)| name.starts_with("x-callgate-"));
+    ensure!(
+        ours.is_none(),
+        "expected Envoy's own {status}, got {refusal}"
+    );
     Ok(())
 }
 
@@ -152,15 +178,24 @@ struct Case<'r> {
 
 impl Case<'_> {
     fn decided(&self, want: &Answer, got: &Decided) -> Result<()> {
-        let same = (want.verdict, want.reason, want.enforced) == (got.verdict, got.reason, got.enforced);
+        let same =
+            (want.verdict, want.reason, want.enforced) == (got.verdict, got.reason, got.enforced);
         ensure!(same, "expected {want}, got {got}");
         if let Some(rule) = &want.rule {
-            ensure!(got.rule.as_ref() == Some(rule), "expected {want}, got {got}");
+            ensure!(
+                got.rule.as_ref() == Some(rule),
+                "expected {want}, got {got}"
+            );
         }
         if let Some(miss) = &want.miss {
-            let Some(near) = &got.miss else { bail!("expected a nearest miss, got {got}") };
+            let Some(near) = &got.miss else {
+                bail!("expected a nearest miss, got {got}")
+            };
             let rule = miss.rule.is_none() || miss.rule == near.rule;
-            ensure!(rule && miss.clause == near.clause, "expected nearest {miss:?}, got {near:?}");
+            ensure!(
+                rule && miss.clause == near.clause,
+                "expected nearest {miss:?}, got {near:?}"
+            );
         }
         Ok(())
     }
@@ -170,11 +205,18 @@ impl Case<'_> {
         self.recorded(want, got.record.as_ref())?;
         self.callers_name(got)?;
         let id = got.headers.one("x-callgate-decision");
-        ensure!(id.is_some_and(is_ulid), "the service sees no decision id but {id:?}");
+        ensure!(
+            id.is_some_and(is_ulid),
+            "the service sees no decision id but {id:?}"
+        );
         for (name, value) in &want.upstream {
             let seen: Vec<&[u8]> = got.headers.all(name).collect();
             let wanted: Vec<&[u8]> = value.iter().map(Vec::as_slice).collect();
-            ensure!(seen == wanted, "the service sees `{name}` as {}", shown(&seen));
+            ensure!(
+                seen == wanted,
+                "the service sees `{name}` as {}",
+                shown(&seen)
+            );
         }
         self.chain(got)?;
         self.path(want, got)
@@ -184,7 +226,11 @@ impl Case<'_> {
     fn callers_name(&self, got: &Forwarded) -> Result<()> {
         let seen: Vec<&[u8]> = got.headers.all("x-callgate-caller").collect();
         let wanted: Vec<&[u8]> = self.caller.iter().map(String::as_bytes).collect();
-        ensure!(seen == wanted, "the service sees the caller as {}", shown(&seen));
+        ensure!(
+            seen == wanted,
+            "the service sees the caller as {}",
+            shown(&seen)
+        );
         Ok(())
     }
 
@@ -192,7 +238,10 @@ impl Case<'_> {
     /// certificates do reach the service.
     fn chain(&self, got: &Forwarded) -> Result<()> {
         let ours = self.place.level != Level::Server && self.place.form != Some(Form::Native);
-        let chained = got.headers.all("x-forwarded-client-cert").any(|value| contains(value, b"Chain="));
+        let chained = got
+            .headers
+            .all("x-forwarded-client-cert")
+            .any(|value| contains(value, b"Chain="));
         ensure!(!(ours && chained), "the service sees the caller's chain");
         Ok(())
     }
@@ -213,12 +262,18 @@ impl Case<'_> {
 
     fn refused(&self, want: &Answer, got: &Refusal) -> Result<()> {
         ensure!(!want.goes_on(), "expected {want}, got {got}");
-        ensure!(got.headers.one("x-callgate-reason") == Some(want.reason.as_str()), "expected {want}, got {got}");
+        ensure!(
+            got.headers.one("x-callgate-reason") == Some(want.reason.as_str()),
+            "expected {want}, got {got}"
+        );
         self.recorded(want, got.record.as_ref())?;
         self.statuses(want, got)?;
         let id = got.headers.one("x-callgate-decision");
         ensure!(id.is_some_and(is_ulid), "no decision id but {id:?}");
-        ensure!(got.headers.one("x-callgate-caller").is_none(), "the caller is told its name");
+        ensure!(
+            got.headers.one("x-callgate-caller").is_none(),
+            "the caller is told its name"
+        );
         if got.http.is_some() && !self.row.call.is_grpc() {
             self.problem(want, got, id)?;
         }
@@ -227,19 +282,28 @@ impl Case<'_> {
 
     /// The caller's own form on real Envoy, both below it.
     fn statuses(&self, want: &Answer, got: &Refusal) -> Result<()> {
-        let (http, grpc) = (want.reason.http_status(), want.grpc.unwrap_or(want.reason.grpc_status()));
+        let (http, grpc) = (
+            want.reason.http_status(),
+            want.grpc.unwrap_or(want.reason.grpc_status()),
+        );
         let expected = match (self.place.level, self.row.call.is_grpc()) {
             (Level::Envoy, true) => (None, Some(grpc)),
             (Level::Envoy, false) => (Some(http), None),
             _ => (Some(http), Some(grpc)),
         };
-        ensure!((got.http, got.grpc) == expected, "expected statuses {expected:?}, got {got}");
+        ensure!(
+            (got.http, got.grpc) == expected,
+            "expected statuses {expected:?}, got {got}"
+        );
         Ok(())
     }
 
     /// RFC 9457, and only what the caller may know.
     fn problem(&self, want: &Answer, got: &Refusal, id: Option<&str>) -> Result<()> {
-        ensure!(got.headers.one("content-type") == Some("application/problem+json"), "not a problem: {got}");
+        ensure!(
+            got.headers.one("content-type") == Some("application/problem+json"),
+            "not a problem: {got}"
+        );
         if self.row.call.method == "HEAD" && self.place.level == Level::Envoy {
             ensure!(got.body.is_empty(), "a body for HEAD");
             return Ok(());
@@ -253,18 +317,29 @@ impl Case<'_> {
             ("decision", Value::from(id)),
         ];
         for (field, value) in expected {
-            ensure!(body.get(field) == Some(&value), "`{field}` is not {value} in {body}");
+            ensure!(
+                body.get(field) == Some(&value),
+                "`{field}` is not {value} in {body}"
+            );
         }
         let title = body.get("title").and_then(Value::as_str);
-        ensure!(title.is_some_and(|title| !title.is_empty()), "no title in {body}");
+        ensure!(
+            title.is_some_and(|title| !title.is_empty()),
+            "no title in {body}"
+        );
         self.told(want, &body)
     }
 
     /// Owner and help are for verified callers.
     fn told(&self, want: &Answer, body: &Value) -> Result<()> {
         for (field, wanted) in [("owner", &want.owner), ("help", &want.help)] {
-            let seen = body.get(field).map(|value| value.as_str().unwrap_or_default().to_owned());
-            ensure!(self.caller.is_some() || seen.is_none(), "a caller without a name is told {seen:?}");
+            let seen = body
+                .get(field)
+                .map(|value| value.as_str().unwrap_or_default().to_owned());
+            ensure!(
+                self.caller.is_some() || seen.is_none(),
+                "a caller without a name is told {seen:?}"
+            );
             if let Some(wanted) = wanted {
                 ensure!(seen == *wanted, "`{field}` is {seen:?}");
             }
@@ -275,7 +350,10 @@ impl Case<'_> {
 
 /// 26 characters of Crockford's base 32.
 fn is_ulid(text: &str) -> bool {
-    text.len() == 26 && text.bytes().all(|b| b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(&b))
+    text.len() == 26
+        && text
+            .bytes()
+            .all(|b| b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(&b))
 }
 
 fn contains(text: &[u8], what: &[u8]) -> bool {
@@ -283,8 +361,15 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
 }
 
 fn shown(values: &[&[u8]]) -> String {
-    let values: Vec<String> = values.iter().map(|v| format!("`{}`", v.escape_ascii())).collect();
-    if values.is_empty() { "absent".to_owned() } else { values.join(" and ") }
+    let values: Vec<String> = values
+        .iter()
+        .map(|v| format!("`{}`", v.escape_ascii()))
+        .collect();
+    if values.is_empty() {
+        "absent".to_owned()
+    } else {
+        values.join(" and ")
+    }
 }
 
 fn decision(
@@ -301,13 +386,21 @@ fn decision(
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decision(f, (self.verdict, self.reason, self.enforced), self.rule.as_deref())
+        decision(
+            f,
+            (self.verdict, self.reason, self.enforced),
+            self.rule.as_deref(),
+        )
     }
 }
 
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decision(f, (self.verdict, self.reason, self.enforced), self.rule.as_deref())
+        decision(
+            f,
+            (self.verdict, self.reason, self.enforced),
+            self.rule.as_deref(),
+        )
     }
 }
 
@@ -317,7 +410,11 @@ impl fmt::Display for Refusal {
         let http = status(self.http.map(|code| code.to_string()));
         let grpc = status(self.grpc.map(|code| code.to_string()));
         let reason = self.headers.one("x-callgate-reason").unwrap_or("no reason");
-        write!(f, "HTTP {http}, gRPC {grpc}, {reason}: {}", self.body.escape_ascii())
+        write!(
+            f,
+            "HTTP {http}, gRPC {grpc}, {reason}: {}",
+            self.body.escape_ascii()
+        )
     }
 }
 

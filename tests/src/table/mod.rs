@@ -22,7 +22,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 pub use expect::{Answer, Expect, Miss};
-pub use judge::{Got, Refusal};
+pub use judge::{Decided, Forwarded, Got, Headers, Refusal};
 pub use place::{Form, Level, Place, Protocol};
 pub use report::Report;
 pub use request::{Call, Kind};
@@ -49,7 +49,9 @@ impl Table {
         for path in files()? {
             let file = raw::File::read(&path).with_context(|| path.display().to_string())?;
             for row in file.rows(&workloads)? {
-                let twice = rows.iter().any(|r| r.file == row.file && r.name == row.name);
+                let twice = rows
+                    .iter()
+                    .any(|r| r.file == row.file && r.name == row.name);
                 ensure!(!twice, "{}: `{}` names two rows", row.file, row.name);
                 rows.push(row);
             }
@@ -74,7 +76,9 @@ fn files() -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(directory())? {
         let path = entry?.path();
         let is_rows = path.extension().is_some_and(|e| e == "yaml")
-            && path.file_name().is_some_and(|name| name != "workloads.yaml");
+            && path
+                .file_name()
+                .is_some_and(|name| name != "workloads.yaml");
         if is_rows {
             files.push(path);
         }
@@ -102,9 +106,15 @@ mod tests {
     fn places() -> Vec<Place> {
         let forms = [Form::Ours, Form::Native];
         let protocols = [Protocol::Http1, Protocol::Http2];
-        let envoys = forms.into_iter().flat_map(|f| protocols.map(|p| Place::envoy(f, p)));
+        let envoys = forms
+            .into_iter()
+            .flat_map(|f| protocols.map(|p| Place::envoy(f, p)));
         let servers = forms.into_iter().map(Place::server);
-        [Place::DECIDE, Place::FILTER].into_iter().chain(servers).chain(envoys).collect()
+        [Place::DECIDE, Place::FILTER]
+            .into_iter()
+            .chain(servers)
+            .chain(envoys)
+            .collect()
     }
 
     #[test]
@@ -112,9 +122,9 @@ mod tests {
         let table = Table::load().unwrap();
         assert!(table.rows.len() >= 400, "{}", table.rows.len());
         for reason in Reason::ALL {
-            let found = table.rows.iter().any(|row| {
-                matches!(&row.expect, Expect::Answer(answer) if answer.reason == reason)
-            });
+            let found = table.rows.iter().any(
+                |row| matches!(&row.expect, Expect::Answer(answer) if answer.reason == reason),
+            );
             assert_eq!(found, !ELSEWHERE.contains(&reason), "{reason}");
         }
     }
@@ -123,10 +133,16 @@ mod tests {
     fn everyone_listed_is_in_some_row() {
         let table = Table::load().unwrap();
         for (name, _) in table.workloads.callees() {
-            assert!(table.rows.iter().any(|row| row.to == name), "callee `{name}`");
+            assert!(
+                table.rows.iter().any(|row| row.to == name),
+                "callee `{name}`"
+            );
         }
         for name in table.workloads.callers() {
-            assert!(table.rows.iter().any(|row| row.caller == name), "caller `{name}`");
+            assert!(
+                table.rows.iter().any(|row| row.caller == name),
+                "caller `{name}`"
+            );
         }
     }
 
@@ -134,8 +150,11 @@ mod tests {
     fn no_two_differences_are_equally_close() {
         for row in Table::load().unwrap().rows {
             for place in places() {
-                let mut closeness: Vec<usize> =
-                    row.differs.iter().filter_map(|d| d.scope.closeness(place)).collect();
+                let mut closeness: Vec<usize> = row
+                    .differs
+                    .iter()
+                    .filter_map(|d| d.scope.closeness(place))
+                    .collect();
                 closeness.sort_unstable();
                 closeness.reverse();
                 let tie = closeness.get(..2).is_some_and(|two| two[0] == two[1]);
@@ -148,7 +167,9 @@ mod tests {
     fn every_difference_applies_somewhere() {
         for row in Table::load().unwrap().rows {
             for difference in &row.differs {
-                let applies = places().into_iter().any(|p| difference.scope.closeness(p).is_some());
+                let applies = places()
+                    .into_iter()
+                    .any(|p| difference.scope.closeness(p).is_some());
                 assert!(applies, "{}:{}: `{}`", row.file, row.line, row.name);
             }
         }

@@ -50,22 +50,40 @@ pub struct Place {
 
 impl Place {
     /// `PolicySet::decide`.
-    pub const DECIDE: Self =
-        Self { level: Level::Decide, form: None, protocol: None, clock: false };
+    pub const DECIDE: Self = Self {
+        level: Level::Decide,
+        form: None,
+        protocol: None,
+        clock: false,
+    };
     /// The filter behind a host made for tests.
-    pub const FILTER: Self =
-        Self { level: Level::Filter, form: None, protocol: None, clock: false };
+    pub const FILTER: Self = Self {
+        level: Level::Filter,
+        form: None,
+        protocol: None,
+        clock: false,
+    };
 
     /// The gRPC service.
     #[must_use]
     pub const fn server(form: Form) -> Self {
-        Self { level: Level::Server, form: Some(form), protocol: None, clock: true }
+        Self {
+            level: Level::Server,
+            form: Some(form),
+            protocol: None,
+            clock: true,
+        }
     }
 
     /// Real Envoy.
     #[must_use]
     pub const fn envoy(form: Form, protocol: Protocol) -> Self {
-        Self { level: Level::Envoy, form: Some(form), protocol: Some(protocol), clock: true }
+        Self {
+            level: Level::Envoy,
+            form: Some(form),
+            protocol: Some(protocol),
+            clock: true,
+        }
     }
 
     fn words(self) -> impl Iterator<Item = Word> {
@@ -90,8 +108,11 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<&str> =
-            self.words().filter(|word| *word != Word::Clock).map(Word::as_str).collect();
+        let words: Vec<&str> = self
+            .words()
+            .filter(|word| *word != Word::Clock)
+            .map(Word::as_str)
+            .collect();
         f.write_str(&words.join("-"))
     }
 }
@@ -104,7 +125,10 @@ impl Scope {
     /// How closely this names `place`; nothing if it does not.
     pub(super) fn closeness(&self, place: Place) -> Option<usize> {
         let words: Vec<Word> = place.words().collect();
-        self.0.iter().all(|word| words.contains(word)).then_some(self.0.len())
+        self.0
+            .iter()
+            .all(|word| words.contains(word))
+            .then_some(self.0.len())
     }
 }
 
@@ -112,7 +136,10 @@ impl FromStr for Scope {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        text.split('-').map(str::parse).collect::<Result<_>>().map(Self)
+        text.split('-')
+            .map(str::parse)
+            .collect::<Result<_>>()
+            .map(Self)
     }
 }
 

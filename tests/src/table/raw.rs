@@ -61,9 +61,20 @@ impl File {
         let raw: RawFile = serde_yaml_ng::from_str(&text)?;
         let lines = lines_of_rows(&text);
         // The parser gives no positions; a row is an item at the list's own indent.
-        ensure!(lines.len() == raw.rows.len(), "rows begin with two spaces and a dash");
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, world: raw.world, rows: lines.into_iter().zip(raw.rows).collect() })
+        ensure!(
+            lines.len() == raw.rows.len(),
+            "rows begin with two spaces and a dash"
+        );
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            name,
+            world: raw.world,
+            rows: lines.into_iter().zip(raw.rows).collect(),
+        })
     }
 
     pub(super) fn rows(self, workloads: &Workloads) -> Result<Vec<Row>> {
@@ -79,14 +90,20 @@ impl File {
 
 fn lines_of_rows(text: &str) -> Vec<usize> {
     let numbered = text.lines().zip(1..);
-    numbered.filter(|(line, _)| line.starts_with("  - ")).map(|(_, number)| number).collect()
+    numbered
+        .filter(|(line, _)| line.starts_with("  - "))
+        .map(|(_, number)| number)
+        .collect()
 }
 
 impl RawRow {
     fn row(self, file: &str, line: usize, world: World, workloads: &Workloads) -> Result<Row> {
         workloads.caller(&self.caller)?;
         workloads.callee(&self.to)?;
-        let headers = self.headers.into_iter().flat_map(|(name, value)| value.values(name));
+        let headers = self
+            .headers
+            .into_iter()
+            .flat_map(|(name, value)| value.values(name));
         let call = Call::parse(&self.request, headers.collect())?;
         let over = match self.over {
             Some(over) => over.into_iter().map(RawProtocol::protocol).collect(),
@@ -118,9 +135,10 @@ impl RawValue {
         match self {
             Self::Absent(()) => vec![(name, None)],
             Self::One(value) => vec![(name, Some(value))],
-            Self::Many(values) => {
-                values.into_iter().map(|value| (name.clone(), Some(value))).collect()
-            }
+            Self::Many(values) => values
+                .into_iter()
+                .map(|value| (name.clone(), Some(value)))
+                .collect(),
         }
     }
 }
@@ -135,5 +153,7 @@ impl RawProtocol {
 }
 
 fn timestamp(text: &str) -> Result<Timestamp> {
-    Ok(Timestamp::from_secs(OffsetDateTime::parse(text, &Rfc3339)?.unix_timestamp()))
+    Ok(Timestamp::from_secs(
+        OffsetDateTime::parse(text, &Rfc3339)?.unix_timestamp(),
+    ))
 }

@@ -31,8 +31,12 @@ impl Report {
     }
 
     fn fail(&mut self, row: &Row, place: Place, error: &anyhow::Error) {
-        let Row { file, line, name, .. } = row;
-        self.failures.push(format!("tests/cases/{file}:{line}: {place}: `{name}`: {error:#}"));
+        let Row {
+            file, line, name, ..
+        } = row;
+        self.failures.push(format!(
+            "tests/cases/{file}:{line}: {place}: `{name}`: {error:#}"
+        ));
     }
 
     /// Ends the level.
@@ -43,7 +47,11 @@ impl Report {
     #[expect(clippy::panic, reason = "this is how a test reports")]
     pub fn finish(self, least: usize) {
         println!("{self}");
-        assert!(self.ran >= least, "only {} rows were run, {least} are to be", self.ran);
+        assert!(
+            self.ran >= least,
+            "only {} rows were run, {least} are to be",
+            self.ran
+        );
         if !self.failures.is_empty() {
             panic!("{} of {} rows failed", self.failures.len(), self.ran);
         }
@@ -55,7 +63,15 @@ impl fmt::Display for Report {
         for failure in &self.failures {
             writeln!(f, "{failure}")?;
         }
-        let Self { ran, cannot, failures } = self;
-        write!(f, "{ran} run, {} failed, {cannot} that cannot be asked here", failures.len())
+        let Self {
+            ran,
+            cannot,
+            failures,
+        } = self;
+        write!(
+            f,
+            "{ran} run, {} failed, {cannot} that cannot be asked here",
+            failures.len()
+        )
     }
 }

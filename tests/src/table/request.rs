@@ -35,7 +35,9 @@ impl Call {
     /// From `GET /orders/7` and its headers.
     pub(super) fn parse(request: &str, headers: Vec<(String, Option<String>)>) -> Result<Self> {
         let request = expand(request)?;
-        let (verb, target) = request.split_once(' ').context("a request is a verb and a target")?;
+        let (verb, target) = request
+            .split_once(' ')
+            .context("a request is a verb and a target")?;
         let (kind, method, target) = match verb {
             "GRPC" => (Kind::Grpc, "POST", format!("/{target}")),
             "WEBSOCKET" => (Kind::Websocket, "GET", target.to_owned()),
@@ -63,8 +65,12 @@ impl Call {
     /// The values of a header, joined with `,` as a proxy joins them.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Vec<u8>> {
-        let values: Vec<&[u8]> =
-            self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_slice()).collect();
+        let values: Vec<&[u8]> = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v.as_slice())
+            .collect();
         (!values.is_empty()).then(|| values.join(&b","[..]))
     }
 
@@ -143,7 +149,10 @@ mod tests {
     #[test]
     fn grpc_is_a_post_with_its_content_type() {
         let call = Call::parse("GRPC a.B/C", Vec::new()).unwrap();
-        assert_eq!((call.method.as_str(), call.target.as_slice()), ("POST", &b"/a.B/C"[..]));
+        assert_eq!(
+            (call.method.as_str(), call.target.as_slice()),
+            ("POST", &b"/a.B/C"[..])
+        );
         assert!(call.is_grpc());
     }
 }

@@ -1,5 +1,7 @@
 //! One row.
 
+use std::path::PathBuf;
+
 use callgate_policy::Timestamp;
 use serde::Deserialize;
 
@@ -21,18 +23,22 @@ pub enum World {
 
 impl World {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::Strict, Self::IdentityShadow, Self::UnpoliciedShadow, Self::NoPolicies];
+    pub const ALL: [Self; 4] = [
+        Self::Strict,
+        Self::IdentityShadow,
+        Self::UnpoliciedShadow,
+        Self::NoPolicies,
+    ];
 
-    /// The directory below `tests/cases/policies`.
+    /// Its documents, if it has any.
     #[must_use]
-    pub const fn directory(self) -> &'static str {
-        match self {
+    pub fn policies(self) -> PathBuf {
+        super::directory().join("policies").join(match self {
             Self::Strict => "strict",
             Self::IdentityShadow => "identity-shadow",
             Self::UnpoliciedShadow => "unpolicied-shadow",
             Self::NoPolicies => "no-policies",
-        }
+        })
     }
 }
 
@@ -66,7 +72,11 @@ impl Row {
     #[must_use]
     pub fn expect(&self, place: Place) -> &Expect {
         let close = |d: &&Difference| d.scope.closeness(place);
-        let closest = self.differs.iter().filter(|d| close(d).is_some()).max_by_key(close);
+        let closest = self
+            .differs
+            .iter()
+            .filter(|d| close(d).is_some())
+            .max_by_key(close);
         closest.map_or(&self.expect, |difference| &difference.expect)
     }
 }

@@ -83,7 +83,9 @@ impl Workloads {
         }
         let mut callers = BTreeMap::new();
         for caller in file.callers {
-            caller.check().with_context(|| format!("caller `{}`", caller.name))?;
+            caller
+                .check()
+                .with_context(|| format!("caller `{}`", caller.name))?;
             callers.insert(caller.name.clone(), caller);
         }
         Ok(Self { callers, callees })
@@ -97,7 +99,10 @@ impl Workloads {
         if name == "none" {
             return Ok(None);
         }
-        self.callers.get(name).map(Some).with_context(|| format!("no caller is named `{name}`"))
+        self.callers
+            .get(name)
+            .map(Some)
+            .with_context(|| format!("no caller is named `{name}`"))
     }
 
     /// The SPIFFE ID of the callee of that name; `none` has none.
@@ -108,7 +113,10 @@ impl Workloads {
         if name == "none" {
             return Ok(None);
         }
-        self.callees.get(name).map(Some).with_context(|| format!("no callee is named `{name}`"))
+        self.callees
+            .get(name)
+            .map(Some)
+            .with_context(|| format!("no callee is named `{name}`"))
     }
 
     /// Every caller's name.
@@ -139,15 +147,24 @@ impl CallerSpec {
     /// # Errors
     /// When it cannot be signed.
     pub fn mint(&self, pki: &Pki) -> Result<Identity> {
-        let defect = self.defect.as_deref().map_or(Ok(Defect::None), str::parse)?;
+        let defect = self
+            .defect
+            .as_deref()
+            .map_or(Ok(Defect::None), str::parse)?;
         // The partner's callers are signed by the partner.
         let partners = self.id.starts_with("spiffe://partner.example/");
-        let defect = if defect == Defect::None && partners { Defect::OtherTrustDomain } else { defect };
+        let defect = if defect == Defect::None && partners {
+            Defect::OtherTrustDomain
+        } else {
+            defect
+        };
         pki.mint(defect, &self.id)
     }
 
     fn check(&self) -> Result<()> {
-        self.defect.as_deref().map_or(Ok(Defect::None), str::parse)?;
+        self.defect
+            .as_deref()
+            .map_or(Ok(Defect::None), str::parse)?;
         self.identity().map(|_| ())
     }
 }
