@@ -79,8 +79,6 @@ pub enum Code {
     WhenUnsupported,
     /// `CG211`: two rules of one document with the same name.
     DuplicateRule,
-    /// `CG212`: a rule or document beyond what the compiled form can hold.
-    RuleTooLarge,
 
     /// `CG301`: two documents of one kind with the same name.
     DuplicateDocument,
@@ -94,6 +92,9 @@ pub enum Code {
     TrustDomainConflict,
     /// `CG306`: a Shadow document where the `MeshPolicy` forbids it.
     ShadowForbidden,
+    /// `CG307`: the set is larger than the compiled form can hold, mostly because of
+    /// groups: see [`Limits::members`](super::Limits).
+    SetTooLarge,
 }
 
 impl Code {
@@ -132,13 +133,13 @@ impl Code {
         Self::ExceptionOnDeny,
         Self::WhenUnsupported,
         Self::DuplicateRule,
-        Self::RuleTooLarge,
         Self::DuplicateDocument,
         Self::DuplicateService,
         Self::SecondMeshPolicy,
         Self::UnknownGroup,
         Self::TrustDomainConflict,
         Self::ShadowForbidden,
+        Self::SetTooLarge,
     ];
 
     /// The code as it is printed, such as `CG009`.
@@ -178,13 +179,13 @@ impl Code {
             Self::ExceptionOnDeny => "CG209",
             Self::WhenUnsupported => "CG210",
             Self::DuplicateRule => "CG211",
-            Self::RuleTooLarge => "CG212",
             Self::DuplicateDocument => "CG301",
             Self::DuplicateService => "CG302",
             Self::SecondMeshPolicy => "CG303",
             Self::UnknownGroup => "CG304",
             Self::TrustDomainConflict => "CG305",
             Self::ShadowForbidden => "CG306",
+            Self::SetTooLarge => "CG307",
         }
     }
 }

@@ -71,9 +71,14 @@ impl Sink {
         }
     }
 
-    /// How many there are so far.
-    pub(super) fn count(&self) -> usize {
-        self.kept.len().saturating_add(self.dropped)
+    /// Takes back the latest findings for as long as they fit.
+    pub(super) fn retract(&mut self, fits: impl Fn(&Finding) -> bool) {
+        while self.kept.pop_if(|last| fits(last)).is_some() {}
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
     }
 
     /// The first `limit` findings by place, without repetition; `None` if there is none.

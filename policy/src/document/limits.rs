@@ -13,6 +13,9 @@ pub struct Limits {
     /// Values of one file: scalars, lists and mappings. Default 4,000,000: a rule has
     /// about 10, and each takes some 60 bytes while its file is read.
     pub nodes: usize,
+    /// Members that the groups of all rules stand for together. Default 1,000,000: every
+    /// use of a group has its own entries in the compiled form, of some 100 bytes.
+    pub members: usize,
     /// Findings that are kept to be shown, in the order of the files. Default 100:
     /// nobody reads more, and the first causes many of the rest.
     pub findings: usize,
@@ -24,6 +27,7 @@ impl Default for Limits {
             file_bytes: 32 << 20,
             depth: 32,
             nodes: 4_000_000,
+            members: 1_000_000,
             findings: 100,
         }
     }

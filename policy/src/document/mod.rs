@@ -9,20 +9,31 @@
 //! comes out only if there is nothing to tell.
 
 mod code;
+mod compile;
 mod diagnostic;
 mod finding;
 mod limits;
+mod raw;
+mod read;
 mod render;
 mod source;
+mod suggest;
+mod time;
+mod yaml;
 
 use std::fmt;
 
-use crate::{PolicySet, TrustDomain};
+use finding::{Finding, Sink};
+use raw::Documents;
+use source::Span;
+
+use crate::{BuildError, PolicySet, TrustDomain};
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Findings, Place};
 pub use limits::Limits;
 pub use source::{Position, Source};
+pub use time::{TimeError, parse_time};
 
 /// What a loader may be told from outside the documents.
 #[derive(Clone, Debug, Default)]
@@ -70,11 +81,46 @@ pub enum LoadError {
 /// # Errors
 /// Every finding, in the order of the sources; or that there is no document.
 pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadError> {
-    let sink = finding::Sink::default();
-    match sink.into_findings(sources, options.limits.findings.max(1)) {
-        Some(findings) => Err(LoadError::Findings(findings)),
-        None => Err(LoadError::NoDocuments),
+    let mut sink = Sink::default();
+    let documents = read(sources, options, &mut sink);
+    let (spec, counts) = compile::compile(&documents, sources, options, &mut sink);
+    if sink.is_empty() && documents.count == 0 {
+        return Err(LoadError::NoDocuments);
     }
+    let limit = options.limits.findings.max(1);
+    if let Some(findings) = sink.into_findings(sources, limit) {
+        return Err(LoadError::Findings(findings));
+    }
+    let policies = PolicySet::build(spec).map_err(|error| not_built(&error, sources))?;
+    Ok(Loaded { policies, counts })
+}
+
+/// Whatever a document can do wrong was found before, with its place; what is left is
+/// the size of the whole.
+fn not_built(error: &BuildError, sources: &[Source]) -> LoadError {
+    let mut sink = Sink::default();
+    sink.push(Finding::new(
+        Code::SetTooLarge,
+        Span::default(),
+        error.to_string(),
+    ));
+    sink.into_findings(sources, 1)
+        .map_or(LoadError::NoDocuments, LoadError::Findings)
+}
+
+fn read<'s>(sources: &'s [Source], options: &LoadOptions, sink: &mut Sink) -> Documents<'s> {
+    let mut documents = Documents {
+        whole: true,
+        ..Documents::default()
+    };
+    for (file, source) in (0..).zip(sources) {
+        let parsed = yaml::parse(file, source, &options.limits, sink);
+        documents.whole &= parsed.whole;
+        for node in parsed.documents {
+            read::document(node, &mut documents, sink);
+        }
+    }
+    documents
 }
 
 impl fmt::Display for LoadError {

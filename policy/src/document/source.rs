@@ -96,17 +96,22 @@ impl Source {
     /// Where the byte at `offset` stands; the end of the text if it is beyond.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
-        let index = self
-            .line_starts
-            .partition_point(|&start| start <= offset)
-            .saturating_sub(1);
-        let start = self.line_starts.get(index).copied().unwrap_or(0);
+        let line = self.line_at(offset);
+        let start = self
+            .lines(line..line)
+            .map_or(0, |range| self::offset(range.start));
         let end = (offset as usize).min(self.text.len());
         let before = self.text.get(start as usize..end).unwrap_or_default();
         Position {
-            line: count(index),
+            line,
             column: count(before.chars().count()),
         }
+    }
+
+    /// The line, counted from 1, in which the byte at `offset` stands.
+    pub(super) fn line_at(&self, offset: u32) -> u32 {
+        let after = self.line_starts.partition_point(|&start| start <= offset);
+        self::offset(after.max(1))
     }
 
     /// The text of `span`; empty if it is not on character boundaries.

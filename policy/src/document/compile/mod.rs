@@ -1,0 +1,164 @@
+//! From raw documents to what [`PolicySet::build`](crate::PolicySet::build) takes:
+//! what documents say to each other.
+//!
+//! Here a relative identity finds its trust domain, a name its group, and a service the
+//! one document that decides about it.
+
+mod callers;
+mod domain;
+mod rules;
+mod unique;
+
+use std::collections::HashMap;
+
+use super::{
+    Code, Counts, LoadOptions, Source,
+    finding::{Finding, Sink},
+    raw::{Documents, Mesh, Service},
+    source::Span,
+};
+use crate::{
+    CallerPattern, SpiffeId, TrustDomain,
+    spec::{MeshSpec, PolicySetSpec, ServiceSpec},
+};
+
+/// Compiles `documents`. What comes out is whole only if nothing was found.
+pub(super) fn compile(
+    documents: &Documents<'_>,
+    sources: &[Source],
+    options: &LoadOptions,
+    sink: &mut Sink,
+) -> (PolicySetSpec, Counts) {
+    unique::check(documents, sink);
+    forbid_shadow(documents, sink);
+    let domain = domain::choose(documents, options, sink);
+    let mut compiler = Compiler {
+        sources,
+        domain,
+        groups: HashMap::new(),
+        services: HashMap::new(),
+        relative: Vec::new(),
+        members_left: options.limits.members,
+        whole: documents.whole,
+        sink,
+    };
+    for group in &documents.groups {
+        compiler.group(group);
+    }
+    let spec = PolicySetSpec {
+        mesh: documents.meshes.first().map(|one| compiler.mesh(one)),
+        services: documents
+            .services
+            .iter()
+            .map(|one| compiler.service(one))
+            .collect(),
+    };
+    compiler.report_relative(documents);
+    let counts = counts(documents, &spec);
+    (spec, counts)
+}
+
+/// What is known while documents are compiled one after the other.
+struct Compiler<'a, 'k> {
+    sources: &'a [Source],
+    /// What relative identities belong to.
+    domain: Option<TrustDomain>,
+    /// Members by the name of their group.
+    groups: HashMap<&'a str, Vec<CallerPattern>>,
+    /// Where each service was named first.
+    services: HashMap<SpiffeId, Span>,
+    /// Relative identities for which there is no trust domain.
+    relative: Vec<Span>,
+    /// What is left of [`Limits::members`](super::Limits).
+    members_left: usize,
+    /// Whether what cannot be found is really missing.
+    whole: bool,
+    sink: &'k mut Sink,
+}
+
+impl<'a> Compiler<'a, '_> {
+    fn service(&mut self, service: &'a Service<'a>) -> ServiceSpec {
+        ServiceSpec {
+            name: service
+                .name
+                .as_ref()
+                .map_or_else(String::new, |name| name.text.to_string()),
+            file: self.file(service.span),
+            services: service
+                .services
+                .iter()
+                .filter_map(|one| self.callee(one))
+                .collect(),
+            owner: service.owner.clone(),
+            help: service.help.clone(),
+            enforcement: service.enforcement,
+            paths: service.paths,
+            keep_override_headers: service.keep_override_headers,
+            allow: self.rules(&service.rules.allow, service.paths),
+            deny: self.rules(&service.rules.deny, service.paths),
+        }
+    }
+
+    fn mesh(&mut self, mesh: &'a Mesh<'a>) -> MeshSpec {
+        // Rules of the mesh hold for services of any path options, so nothing is kept.
+        let paths = crate::PathOptions::default();
+        MeshSpec {
+            name: mesh
+                .name
+                .as_ref()
+                .map_or_else(String::new, |name| name.text.to_string()),
+            file: self.file(mesh.span),
+            unpolicied: mesh.unpolicied,
+            identity: mesh.identity,
+            allow: self.rules(&mesh.rules.allow, paths),
+            deny: self.rules(&mesh.rules.deny, paths),
+        }
+    }
+
+    fn file(&self, span: Span) -> String {
+        self.sources
+            .get(span.file as usize)
+            .map_or_else(String::new, |one| one.name().to_owned())
+    }
+
+    fn line(&self, span: Span) -> u32 {
+        self.sources
+            .get(span.file as usize)
+            .map_or(0, |one| one.line_at(span.start))
+    }
+}
+
+fn forbid_shadow(documents: &Documents<'_>, sink: &mut Sink) {
+    let Some(forbidden) = documents.meshes.iter().find_map(|mesh| mesh.forbids_shadow) else {
+        return;
+    };
+    for shadow in documents
+        .services
+        .iter()
+        .filter_map(|service| service.shadow)
+    {
+        let finding = Finding::new(Code::ShadowForbidden, shadow, "the mesh forbids Shadow");
+        sink.push(
+            finding
+                .label("this document would let pass what it refuses")
+                .related(forbidden, "forbidden here"),
+        );
+    }
+}
+
+fn counts(documents: &Documents<'_>, spec: &PolicySetSpec) -> Counts {
+    let services = spec.services.iter();
+    let of_services = services
+        .map(|one| one.allow.len() + one.deny.len())
+        .sum::<usize>();
+    let of_mesh = spec
+        .mesh
+        .as_ref()
+        .map_or(0, |one| one.allow.len() + one.deny.len());
+    Counts {
+        documents: documents.count,
+        services: spec.services.iter().map(|one| one.services.len()).sum(),
+        rules: of_services + of_mesh,
+        groups: documents.groups.len(),
+    }
+}

@@ -1,0 +1,124 @@
+//! Rules: what, and whether captures bind.
+
+use super::{
+    super::{
+        finding::{Finding, Quoted},
+        raw::{Rule, Written},
+        yaml::quote,
+    },
+    Code, Compiler,
+};
+use crate::{
+    BindingError, Operation, PathOptions, PatternError, PatternErrorKind, check_captures,
+    spec::{ExceptionSpec, RuleSpec, ToSpec},
+};
+
+impl<'a> Compiler<'a, '_> {
+    pub(super) fn rules(&mut self, rules: &'a [Rule<'a>], paths: PathOptions) -> Vec<RuleSpec> {
+        rules.iter().map(|rule| self.rule(rule, paths)).collect()
+    }
+
+    fn rule(&mut self, rule: &'a Rule<'a>, paths: PathOptions) -> RuleSpec {
+        // Entries that are refused are left out here, so each keeps its place beside it.
+        let from = rule
+            .from
+            .iter()
+            .filter_map(|one| Some((self.caller(one)?, one)));
+        let (from, from_written): (Vec<_>, Vec<_>) = from.unzip();
+        let to = rule
+            .to
+            .iter()
+            .filter_map(|one| Some((self.operation(one, paths)?, one)));
+        let (to, to_written): (Vec<_>, Vec<_>) = to.unzip();
+        let spec = RuleSpec {
+            name: rule
+                .name
+                .as_ref()
+                .map_or_else(String::new, |name| name.text.to_string()),
+            line: self.line(rule.span),
+            from,
+            to,
+            exception: rule.exception.map(|exception| ExceptionSpec {
+                line: self.line(exception.span),
+                expires: exception.expires,
+            }),
+        };
+        for error in check_captures(&spec).err().unwrap_or_default() {
+            self.unbound(&error, &from_written, &to_written);
+        }
+        spec
+    }
+
+    fn operation(&mut self, written: &Written<'_>, paths: PathOptions) -> Option<ToSpec> {
+        match Operation::parse(&written.text, paths) {
+            Ok(operation) => Some(ToSpec {
+                line: self.line(written.span),
+                text: written.text.to_string(),
+                operation,
+            }),
+            Err(error) => {
+                let finding = self.invalid_operation(written, &error);
+                self.sink.push(finding);
+                None
+            }
+        }
+    }
+
+    fn invalid_operation(&self, written: &Written<'_>, error: &PatternError) -> Finding {
+        let message = format!("`{}` is no operation: {error}", Quoted(&written.text));
+        let place = written.part(self.sources, error.span());
+        let finding = Finding::new(Code::InvalidOperation, place, message);
+        if error.kind() == PatternErrorKind::NoPath && self.is_before_comma(written) {
+            let whole = quote(&format!("{},… /path", written.text));
+            return finding.help(format!(
+                "within brackets a comma separates entries; quote an operation with several methods: `{whole}`"
+            ));
+        }
+        match error.suggestion() {
+            Some(meant) => finding.help(format!("did you mean `{}`?", Quoted(meant))),
+            None => finding,
+        }
+    }
+
+    /// Whether `[POST,PUT /orders]` cut the entry short.
+    fn is_before_comma(&self, written: &Written<'_>) -> bool {
+        let source = self.sources.get(written.span.file as usize);
+        let after = source.and_then(|one| one.text().get(written.span.end as usize..));
+        after.is_some_and(|after| after.starts_with(','))
+    }
+
+    fn unbound(&mut self, error: &BindingError, from: &[&Written<'_>], to: &[&Written<'_>]) {
+        let span = |list: &[&Written<'_>], entry: usize| list.get(entry).map(|one| one.span);
+        let (place, captured, help) = match error {
+            BindingError::From {
+                entry,
+                captured_by,
+                capture,
+            } => (
+                span(from, *entry),
+                span(from, *captured_by),
+                format!(
+                    "capture `{{{capture}}}` in every entry of `from`, or make this a rule of its own"
+                ),
+            ),
+            BindingError::To { entry, capture } => {
+                let by = format!("{{{capture}}}");
+                (
+                    span(to, *entry),
+                    from.iter()
+                        .find(|one| one.text.contains(&by))
+                        .map(|one| one.span),
+                    format!("use `{by}` in every line of `to`, or write `*` in `from`"),
+                )
+            }
+            // Found, and told, where the group is defined.
+            BindingError::Group { .. } => return,
+        };
+        let Some(place) = place else { return };
+        let finding = Finding::new(Code::UnboundCapture, place, error.to_string()).help(help);
+        self.sink.push(match captured {
+            Some(captured) => finding.related(captured, "captured here"),
+            None => finding,
+        });
+    }
+}

@@ -1,0 +1,130 @@
+//! Documents as they were read, before anything is known about the others.
+//!
+//! Texts are borrowed from the sources. What a document leaves out, or has wrong, has
+//! its default here: a finding has been made of it, so no set will come of it.
+
+use std::borrow::Cow;
+
+use super::source::{Source, Span, offset};
+use crate::{PathOptions, Timestamp, TrustDomain, spec::Enforcement};
+
+/// A text of a document and where it stands, quotes included.
+#[derive(Clone, Debug)]
+pub(super) struct Written<'s> {
+    pub(super) text: Cow<'s, str>,
+    pub(super) span: Span,
+}
+
+/// Every document of a set.
+#[derive(Debug, Default)]
+pub(super) struct Documents<'s> {
+    pub(super) services: Vec<Service<'s>>,
+    pub(super) groups: Vec<Group<'s>>,
+    pub(super) meshes: Vec<Mesh<'s>>,
+    /// How many documents there are, with those that are nothing of the above.
+    pub(super) count: usize,
+    /// False if some file was not read to its end: what seems to be missing may be there.
+    pub(super) whole: bool,
+}
+
+/// A `ServicePolicy`.
+#[derive(Debug)]
+pub(super) struct Service<'s> {
+    pub(super) name: Option<Written<'s>>,
+    /// The document.
+    pub(super) span: Span,
+    pub(super) services: Vec<Written<'s>>,
+    pub(super) owner: Option<String>,
+    pub(super) help: Option<String>,
+    pub(super) enforcement: Enforcement,
+    /// `Shadow`, where it is written.
+    pub(super) shadow: Option<Span>,
+    pub(super) paths: PathOptions,
+    pub(super) keep_override_headers: bool,
+    pub(super) rules: Rules<'s>,
+}
+
+/// A `CallerGroup`.
+#[derive(Debug)]
+pub(super) struct Group<'s> {
+    pub(super) name: Option<Written<'s>>,
+    pub(super) members: Vec<Written<'s>>,
+}
+
+/// A `MeshPolicy`.
+#[derive(Debug)]
+pub(super) struct Mesh<'s> {
+    pub(super) name: Option<Written<'s>>,
+    /// The document.
+    pub(super) span: Span,
+    pub(super) trust_domain: TrustDomainField,
+    pub(super) unpolicied: Enforcement,
+    pub(super) identity: Enforcement,
+    /// `shadow: Forbid`, where it is written.
+    pub(super) forbids_shadow: Option<Span>,
+    pub(super) rules: Rules<'s>,
+}
+
+/// `spec.trustDomain` of a `MeshPolicy`.
+#[derive(Debug, Default)]
+pub(super) enum TrustDomainField {
+    /// It is not there.
+    #[default]
+    Absent,
+    /// It is there, but not a trust domain.
+    Invalid,
+    /// It is there.
+    Given(TrustDomain, Span),
+}
+
+/// `allow` and `deny`.
+#[derive(Debug, Default)]
+pub(super) struct Rules<'s> {
+    pub(super) allow: Vec<Rule<'s>>,
+    pub(super) deny: Vec<Rule<'s>>,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub(super) struct Rule<'s> {
+    pub(super) name: Option<Written<'s>>,
+    pub(super) span: Span,
+    pub(super) from: Vec<Written<'s>>,
+    pub(super) to: Vec<Written<'s>>,
+    pub(super) exception: Option<Exception>,
+}
+
+/// When an exception ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exception {
+    pub(super) expires: Timestamp,
+    pub(super) span: Span,
+}
+
+impl Written<'_> {
+    /// The place of some bytes of the text; of all of it if the text is not written as
+    /// it reads, as with escapes or over several lines.
+    pub(super) fn part(&self, sources: &[Source], range: std::ops::Range<usize>) -> Span {
+        let written = sources
+            .get(self.span.file as usize)
+            .map_or("", |one| one.slice(self.span));
+        let skipped = if written == self.text {
+            0
+        } else if written.get(1..written.len().saturating_sub(1)) == Some(&*self.text) {
+            1
+        } else {
+            return self.span;
+        };
+        let at = |byte: usize| {
+            self.span
+                .start
+                .saturating_add(offset(byte))
+                .saturating_add(skipped)
+        };
+        Span {
+            start: at(range.start),
+            end: at(range.end),
+            ..self.span
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `MeshPolicy`: the operator's rules and switches for every service.
+
+use super::{
+    super::{
+        Code,
+        finding::{Finding, Quoted, Sink},
+        raw::{Mesh, TrustDomainField, Written},
+        source::Span,
+        yaml::Node,
+    },
+    Fields, What, rules, text,
+    values::word,
+};
+use crate::{TrustDomain, spec::Enforcement};
+
+const FIELDS: [&str; 6] = [
+    "trustDomain",
+    "unpolicied",
+    "identity",
+    "shadow",
+    "allow",
+    "deny",
+];
+
+/// Reads `spec`; `None` if nothing can be said of it.
+pub(super) fn read<'s>(
+    name: Option<Written<'s>>,
+    span: Span,
+    spec: Node<'s>,
+    sink: &mut Sink,
+) -> Option<Mesh<'s>> {
+    let what = What::Field("spec");
+    let mut fields = Fields::open(spec, what, "a `MeshPolicy`", &FIELDS, sink)?;
+    let trust_domain = fields
+        .take("trustDomain")
+        .map(|entry| trust_domain(entry.value, sink));
+    let unpolicied = [
+        ("Deny", Enforcement::Enforce),
+        ("Shadow", Enforcement::Shadow),
+    ];
+    let identity = [
+        ("Enforce", Enforcement::Enforce),
+        ("Shadow", Enforcement::Shadow),
+    ];
+    Some(Mesh {
+        name,
+        span,
+        trust_domain: trust_domain.unwrap_or_default(),
+        unpolicied: switch(&mut fields, "unpolicied", &unpolicied, sink),
+        identity: switch(&mut fields, "identity", &identity, sink),
+        forbids_shadow: forbids_shadow(&mut fields, sink),
+        rules: rules::read(&mut fields, sink),
+    })
+}
+
+fn trust_domain(node: Node<'_>, sink: &mut Sink) -> TrustDomainField {
+    let Some(written) = text(node, What::Field("trustDomain"), sink) else {
+        return TrustDomainField::Invalid;
+    };
+    match TrustDomain::parse(&written.text) {
+        Ok(domain) => TrustDomainField::Given(domain, written.span),
+        Err(error) => {
+            let message = format!("`{}` is no trust domain: {error}", Quoted(&written.text));
+            let finding = Finding::new(Code::InvalidTrustDomain, written.span, message);
+            let bare = written
+                .text
+                .strip_prefix("spiffe://")
+                .map(|rest| rest.trim_end_matches('/'));
+            sink.push(match bare.filter(|bare| TrustDomain::parse(bare).is_ok()) {
+                Some(bare) => finding.help(format!("write the bare name: `{bare}`")),
+                None => finding,
+            });
+            TrustDomainField::Invalid
+        }
+    }
+}
+
+fn switch(
+    fields: &mut Fields<'_>,
+    field: &str,
+    words: &[(&str, Enforcement)],
+    sink: &mut Sink,
+) -> Enforcement {
+    let entry = fields.take(field);
+    entry
+        .and_then(|entry| word(entry.value, field, words, sink))
+        .unwrap_or_default()
+}
+
+/// `shadow: Forbid`, and where it stands.
+fn forbids_shadow(fields: &mut Fields<'_>, sink: &mut Sink) -> Option<Span> {
+    let entry = fields.take("shadow")?;
+    let span = entry.value.span;
+    let forbids = word(
+        entry.value,
+        "shadow",
+        &[("Allow", false), ("Forbid", true)],
+        sink,
+    )?;
+    forbids.then_some(span)
+}

@@ -1,0 +1,112 @@
+//! From nodes to raw documents: which fields there are, and what they may hold.
+//!
+//! A reader takes the fields it knows, makes a finding of everything else, and goes
+//! on with what is left, so that one load tells everything that is wrong.
+
+mod exception;
+mod fields;
+mod group;
+mod mesh;
+mod metadata;
+mod rules;
+mod service;
+mod values;
+
+use super::{
+    Code,
+    finding::{Finding, Quoted, Sink},
+    raw::{Documents, Written},
+    suggest::{nearest, one_of},
+    yaml::Node,
+};
+use fields::Fields;
+use values::{What, text};
+
+/// The group and version of every document.
+const API_VERSION: &str = "callgate.dev/v1alpha1";
+
+const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+
+/// Reads one document into `documents`.
+pub(super) fn document<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) {
+    documents.count = documents.count.saturating_add(1);
+    if content(node, documents, sink).is_none() {
+        documents.whole = false;
+    }
+}
+
+/// `None` if this might have been a group or the mesh's policy: others that seem to miss
+/// one are then not blamed.
+fn content<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) -> Option<()> {
+    let span = node.span;
+    let mut fields = Fields::open(node, What::Document, "a document", &FIELDS, sink)?;
+    api_version(&mut fields, sink);
+    let kind = kind(&mut fields, sink)?;
+    let metadata = fields.require("metadata", sink);
+    let name = metadata.and_then(|entry| metadata::name(entry.value, sink));
+    let spec = fields.require("spec", sink).map(|entry| entry.value);
+    match kind {
+        Kind::Service => {
+            let read = spec.and_then(|spec| service::read(name, span, spec, sink));
+            documents.services.extend(read);
+        }
+        Kind::Group => {
+            let group = group::read(name, spec?, sink);
+            let named = group.name.is_some();
+            documents.groups.push(group);
+            return named.then_some(());
+        }
+        Kind::Mesh => documents.meshes.push(mesh::read(name, span, spec?, sink)?),
+    }
+    Some(())
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Service,
+    Group,
+    Mesh,
+}
+
+const KINDS: [(&str, Kind); 3] = [
+    ("ServicePolicy", Kind::Service),
+    ("CallerGroup", Kind::Group),
+    ("MeshPolicy", Kind::Mesh),
+];
+
+/// A document without a version is of this one: there is no other yet.
+fn api_version(fields: &mut Fields<'_>, sink: &mut Sink) {
+    let entry = fields.take("apiVersion");
+    let version = entry.and_then(|entry| text(entry.value, What::Field("apiVersion"), sink));
+    if let Some(version) = version.filter(|version| version.text != API_VERSION) {
+        let message = format!("unknown apiVersion `{}`", Quoted(&version.text));
+        let finding = Finding::new(Code::ApiVersion, version.span, message);
+        sink.push(finding.label(format!("this release reads `{API_VERSION}`")));
+    }
+}
+
+fn kind(fields: &mut Fields<'_>, sink: &mut Sink) -> Option<Kind> {
+    let entry = fields.require("kind", sink)?;
+    let written = text(entry.value, What::Field("kind"), sink)?;
+    let kind = KINDS.iter().find(|(name, _)| *name == written.text);
+    if kind.is_none() {
+        sink.push(unknown_kind(&written));
+    }
+    kind.map(|(_, kind)| *kind)
+}
+
+fn unknown_kind(kind: &Written<'_>) -> Finding {
+    let message = format!("unknown kind `{}`", Quoted(&kind.text));
+    let finding = Finding::new(Code::UnknownKind, kind.span, message);
+    let names = KINDS.map(|(name, _)| name);
+    match (&*kind.text, nearest(&kind.text, names)) {
+        ("PolicyTest", _) => {
+            finding.help("tests of policies belong in files whose name ends in `_test.yaml`")
+        }
+        ("Revocation" | "Workload", _) => {
+            finding.help("this release does not know it, and a document that is passed over would protect nobody")
+        }
+        (_, Some(meant)) => finding.label(format!("did you mean `{meant}`?")),
+        (_, None) => finding.help(format!("a policy is one of {}", one_of(&names))),
+    }
+}

@@ -1,0 +1,381 @@
+//! From the parser's events to nodes.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+
+use super::{Entry, Node, Parsed, Style, Text, Value, offsets::Offsets, plain, refusal, syntax};
+use crate::document::{
+    Code, Limits, Source,
+    finding::{Finding, Quoted, Sink},
+    source::Span,
+};
+
+/// Keys up to which a mapping is searched for a repetition one by one: enough for every
+/// mapping of the language, labels apart.
+const FEW_KEYS: usize = 16;
+
+/// Reads every document of a text that consists of allowed characters.
+pub(super) fn documents<'s>(
+    file: u32,
+    source: &'s Source,
+    limits: &Limits,
+    sink: &mut Sink,
+) -> Parsed<'s> {
+    let mut builder = Builder {
+        parser: Parser::new_from_str(source.text()),
+        offsets: Offsets::new(source.text()),
+        source,
+        file,
+        depth_left: limits.depth,
+        nodes_left: limits.nodes,
+        limits: *limits,
+        sink,
+    };
+    let mut documents = Vec::new();
+    let whole = builder.stream(&mut documents).is_ok();
+    Parsed { documents, whole }
+}
+
+/// The file cannot be read on; the finding has been made.
+struct Stopped;
+
+struct Builder<'s, 'k> {
+    parser: Parser<'s, StrInput<'s>>,
+    offsets: Offsets<'s>,
+    source: &'s Source,
+    file: u32,
+    depth_left: usize,
+    nodes_left: usize,
+    limits: Limits,
+    sink: &'k mut Sink,
+}
+
+/// An event with its place.
+type Spanned<'s> = (Event<'s>, Span);
+
+impl<'s> Builder<'s, '_> {
+    fn stream(&mut self, documents: &mut Vec<Node<'s>>) -> Result<(), Stopped> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(()),
+                (Event::DocumentStart(_), _) => documents.extend(self.document()?),
+                _ => {}
+            }
+        }
+    }
+
+    /// A document; `None` if there is nothing in it, as after a last `---`.
+    fn document(&mut self) -> Result<Option<Node<'s>>, Stopped> {
+        let first = self.next()?;
+        if is_nothing(&first.0) {
+            return Ok(None);
+        }
+        if let (Event::Scalar(text, ScalarStyle::Plain, 0, None), span) = &first
+            && plain::is_null(text)
+        {
+            let finding = Finding::new(Code::Null, *span, "the document is null");
+            self.sink.push(finding.help("remove it, with its `---`"));
+            return Ok(None);
+        }
+        self.node(first, None).map(Some)
+    }
+
+    /// The value that begins with `first`, whose key, if it has one, is `key`.
+    fn node(
+        &mut self,
+        (event, span): Spanned<'s>,
+        key: Option<(&str, Span)>,
+    ) -> Result<Node<'s>, Stopped> {
+        self.count(span)?;
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_anchor(anchor, span);
+                if tag.is_some() {
+                    self.sink
+                        .push(refusal::tag(self.source, span, key.map(|(key, _)| key)));
+                    return Ok(Node {
+                        span,
+                        value: Value::Refused,
+                    });
+                }
+                if anchor > 0 && text.is_empty() {
+                    return Ok(Node {
+                        span,
+                        value: Value::Refused,
+                    });
+                }
+                Ok(self.scalar(text, style, span, key))
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_properties(anchor, tag.is_some(), span, key);
+                self.nested(span, |builder| builder.list(span))
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_properties(anchor, tag.is_some(), span, key);
+                self.nested(span, |builder| builder.map(span))
+            }
+            // An alias; other events do not begin a value.
+            _ => {
+                self.sink.push(refusal::alias(span));
+                Ok(Node {
+                    span,
+                    value: Value::Refused,
+                })
+            }
+        }
+    }
+
+    fn scalar(
+        &mut self,
+        text: Cow<'s, str>,
+        style: ScalarStyle,
+        span: Span,
+        key: Option<(&str, Span)>,
+    ) -> Node<'s> {
+        let style = match style {
+            ScalarStyle::Plain => Style::Plain,
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+            ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+        };
+        if style == Style::Plain && plain::is_null(&text) {
+            self.sink.push(refusal::null(self.source, &text, span, key));
+            return Node {
+                span,
+                value: Value::Refused,
+            };
+        }
+        Node {
+            span,
+            value: Value::Text(Text { text, style }),
+        }
+    }
+
+    fn list(&mut self, start: Span) -> Result<Node<'s>, Stopped> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                let last = items.last().map(|node: &Node<'_>| node.span);
+                return Ok(Node {
+                    span: whole(start, last, span),
+                    value: Value::List(items),
+                });
+            }
+            items.push(self.node((event, span), None)?);
+        }
+    }
+
+    fn map(&mut self, start: Span) -> Result<Node<'s>, Stopped> {
+        let mut map = Map::default();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                let span = whole(start, map.last, span);
+                return Ok(Node {
+                    span,
+                    value: Value::Map(map.entries),
+                });
+            }
+            let key = self.key((event, span))?;
+            let value = self.next()?;
+            let about = key.as_ref().map(|(text, span)| (text.as_ref(), *span));
+            let value = self.node(value, about)?;
+            map.last = Some(value.span);
+            if let Some((key, key_span)) = key {
+                self.insert(
+                    &mut map,
+                    Entry {
+                        key,
+                        key_span,
+                        value,
+                    },
+                );
+            }
+        }
+    }
+
+    /// A key, if it is one.
+    fn key(&mut self, (event, span): Spanned<'s>) -> Result<Option<(Cow<'s, str>, Span)>, Stopped> {
+        match event {
+            Event::Scalar(text, style, 0, None) => {
+                let other = (style == ScalarStyle::Plain)
+                    .then(|| plain::read_as(&text))
+                    .flatten();
+                match other {
+                    Some(other) => self.sink.push(syntax::key_not_text(span, &text, other)),
+                    None if text == "<<" => self.sink.push(refusal::merge_key(span)),
+                    None => return Ok(Some((text, span))),
+                }
+                Ok(None)
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                if let Some(template) = syntax::template(self.source, span) {
+                    return Err(self.stop(template));
+                }
+                self.sink.push(syntax::key_is_collection(span));
+                self.node((event, span), None).map(|_| None)
+            }
+            event => self.node((event, span), None).map(|_| None),
+        }
+    }
+
+    fn insert(&mut self, map: &mut Map<'s>, entry: Entry<'s>) {
+        match map.first(&entry.key) {
+            Some(first) => {
+                let message = format!("the key `{}` stands twice", Quoted(&entry.key));
+                let finding = Finding::new(Code::DuplicateKey, entry.key_span, message);
+                let finding = finding.label("again here").related(first, "first here");
+                self.sink.push(
+                    finding.help("remove one; readers of YAML differ in which of them they take"),
+                );
+            }
+            None => map.push(entry),
+        }
+    }
+
+    fn refuse_anchor(&mut self, anchor: usize, span: Span) {
+        if anchor > 0 {
+            self.sink.push(refusal::anchor(span));
+        }
+    }
+
+    fn refuse_properties(
+        &mut self,
+        anchor: usize,
+        tagged: bool,
+        span: Span,
+        key: Option<(&str, Span)>,
+    ) {
+        self.refuse_anchor(anchor, span);
+        if tagged {
+            self.sink
+                .push(refusal::tag(self.source, span, key.map(|(key, _)| key)));
+        }
+    }
+
+    fn nested(
+        &mut self,
+        span: Span,
+        build: impl FnOnce(&mut Self) -> Result<Node<'s>, Stopped>,
+    ) -> Result<Node<'s>, Stopped> {
+        let Some(left) = self.depth_left.checked_sub(1) else {
+            let message = format!(
+                "more than {} lists and mappings within each other",
+                self.limits.depth
+            );
+            return Err(self.stop(Finding::new(Code::NestedTooDeep, span, message)));
+        };
+        self.depth_left = left;
+        let node = build(self);
+        self.depth_left = self.depth_left.saturating_add(1);
+        node
+    }
+
+    fn count(&mut self, span: Span) -> Result<(), Stopped> {
+        let Some(left) = self.nodes_left.checked_sub(1) else {
+            let message = format!("more than {} values in one file", self.limits.nodes);
+            let finding = Finding::new(Code::TooManyValues, span, message);
+            return Err(self
+                .stop(finding.help("split the file: documents of one set may be in many files")));
+        };
+        self.nodes_left = left;
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Spanned<'s>, Stopped> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => {
+                let span = Span {
+                    file: self.file,
+                    start: self.offset(span.start),
+                    end: self.offset(span.end),
+                };
+                Ok((event, span))
+            }
+            Some(Err(error)) => Err(self.syntax(&error)),
+            None => Ok((
+                Event::StreamEnd,
+                Span {
+                    file: self.file,
+                    ..Span::default()
+                },
+            )),
+        }
+    }
+
+    fn offset(&self, marker: Marker) -> u32 {
+        self.offsets.byte(marker.index())
+    }
+
+    fn syntax(&mut self, error: &ScanError) -> Stopped {
+        let at = self.offset(*error.marker());
+        let span = Span {
+            file: self.file,
+            start: at,
+            end: at,
+        };
+        // A parser that lost its way sees nulls before it notices.
+        let line = self.source.position(at).line;
+        let source = self.source;
+        self.sink.retract(|one| {
+            one.code == Code::Null
+                && one.span.file == span.file
+                && source.position(one.span.start).line == line
+        });
+        let finding = syntax::explain(self.source, span, error.info());
+        self.stop(finding)
+    }
+
+    fn stop(&mut self, finding: Finding) -> Stopped {
+        self.sink.push(finding);
+        Stopped
+    }
+}
+
+/// A mapping while it is built.
+#[derive(Default)]
+struct Map<'s> {
+    entries: Vec<Entry<'s>>,
+    /// Where the keys are, once there are more than a few.
+    index: HashMap<Cow<'s, str>, usize>,
+    /// The last value.
+    last: Option<Span>,
+}
+
+impl<'s> Map<'s> {
+    /// Where `key` stands already.
+    fn first(&self, key: &str) -> Option<Span> {
+        let entry = if self.index.is_empty() {
+            self.entries.iter().find(|entry| entry.key == key)
+        } else {
+            self.index.get(key).and_then(|&at| self.entries.get(at))
+        };
+        entry.map(|entry| entry.key_span)
+    }
+
+    fn push(&mut self, entry: Entry<'s>) {
+        if self.entries.len() >= FEW_KEYS {
+            if self.index.is_empty() {
+                let keys = self.entries.iter().enumerate();
+                self.index = keys.map(|(at, entry)| (entry.key.clone(), at)).collect();
+            }
+            self.index.insert(entry.key.clone(), self.entries.len());
+        }
+        self.entries.push(entry);
+    }
+}
+
+/// The place of a collection: to its closing bracket, else to its last value.
+fn whole(start: Span, last: Option<Span>, end: Span) -> Span {
+    if end.end > end.start {
+        start.to(end)
+    } else {
+        start.to(last.unwrap_or(start))
+    }
+}
+
+/// What the parser makes of a document in which there is nothing.
+fn is_nothing(event: &Event<'_>) -> bool {
+    matches!(event, Event::Scalar(text, ScalarStyle::Plain, 0, None) if text.is_empty())
+}
