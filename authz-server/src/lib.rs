@@ -1,7 +1,12 @@
 //! The authorization service.
 
 pub mod bundle;
+pub mod check;
+pub mod health;
+pub mod live;
+pub mod metrics;
 #[cfg(test)]
 mod mint;
+pub mod record;
 pub mod store;
 pub mod svid;

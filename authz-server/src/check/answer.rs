@@ -1,0 +1,173 @@
+//! Answers: what goes on and how, and what a refused caller is told.
+
+use std::collections::BTreeMap;
+
+use callgate_policy::{Decision, Permit, Reason};
+use callgate_wire::{
+    envoy::{
+        config::core::v3::{
+            HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
+        },
+        service::auth::v3::{
+            CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
+        },
+        r#type::v3::HttpStatus,
+    },
+    google::rpc::Status,
+    headers,
+};
+use prost_types::{Struct, Value, value::Kind};
+use serde::Serialize;
+
+use super::call::Call;
+
+/// RFC 9457 section 3.
+const PROBLEM: &str = "application/problem+json";
+
+/// The answer that lets a call go on. Without a [`Permit`] there is none.
+pub(super) fn allow(
+    _permit: &Permit,
+    call: &Call<'_>,
+    caller: Option<&str>,
+    keep_override_headers: bool,
+    id: &str,
+) -> CheckResponse {
+    let mut set = Vec::with_capacity(2);
+    set.extend(caller.map(|caller| header(headers::CALLER, caller)));
+    set.push(header(headers::DECISION, id));
+    let headers_to_remove = forged(call.headers, keep_override_headers, caller.is_some());
+    CheckResponse {
+        status: Some(status(Reason::Allow)),
+        http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
+            headers: set,
+            headers_to_remove,
+            response_headers_to_add: Vec::new(),
+        })),
+        dynamic_metadata: keep_override_headers.then(keeps_override_headers),
+    }
+}
+
+/// The answer that refuses a call. `told` is what a verified caller may learn.
+pub(super) fn deny(
+    call: &Call<'_>,
+    reason: Reason,
+    told: Option<&Decision<'_>>,
+    id: &str,
+) -> CheckResponse {
+    let title = title(reason, told.and_then(|decision| decision.policy));
+    let mut set = Vec::with_capacity(3);
+    set.push(header(headers::REASON, reason.as_str()));
+    set.push(header(headers::DECISION, id));
+    // A gRPC caller gets no body; Envoy makes `grpc-message` of it.
+    let body = if call.is_grpc() {
+        title
+    } else {
+        set.push(header("content-type", PROBLEM));
+        problem(reason, &title, told, id)
+    };
+    CheckResponse {
+        status: Some(status(reason)),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus {
+                code: i32::from(reason.http_status()),
+            }),
+            headers: set,
+            body,
+        })),
+        dynamic_metadata: None,
+    }
+}
+
+/// What native ext_authz cannot remove before it asks: names that only Callgate may
+/// set and, unless the service wants them, names that override method or URL. A name
+/// that is set is not removed as well: proxies differ in the order.
+fn forged(
+    seen: &BTreeMap<String, String>,
+    keep_override_headers: bool,
+    caller_is_set: bool,
+) -> Vec<String> {
+    let set = |name: &str| name == headers::DECISION || caller_is_set && name == headers::CALLER;
+    seen.keys()
+        .filter(|name| {
+            let bytes = name.as_bytes();
+            headers::is_callgate(bytes) && !set(name)
+                || !keep_override_headers && headers::overrides_request(bytes)
+        })
+        .cloned()
+        .collect()
+}
+
+/// `{"callgate": {"overrideHeaders": "Keep"}}`
+fn keeps_override_headers() -> Struct {
+    let object = |name: &str, value: Kind| Struct {
+        fields: [(name.to_owned(), Value { kind: Some(value) })].into(),
+    };
+    let keep = object("overrideHeaders", Kind::StringValue("Keep".to_owned()));
+    object("callgate", Kind::StructValue(keep))
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    reason: &'static str,
+    decision: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+}
+
+fn problem(reason: Reason, title: &str, told: Option<&Decision<'_>>, id: &str) -> String {
+    let problem = Problem {
+        r#type: format!("urn:callgate:{reason}"),
+        title,
+        status: reason.http_status(),
+        reason: reason.as_str(),
+        decision: id,
+        owner: told.and_then(|decision| decision.owner),
+        help: told.and_then(|decision| decision.help),
+    };
+    // Strings and a number: there is nothing in it that JSON could not hold.
+    serde_json::to_string(&problem).unwrap_or_default()
+}
+
+fn title(reason: Reason, policy: Option<&str>) -> String {
+    let fixed = match reason {
+        Reason::IdentityMissing => "a client certificate is required",
+        Reason::IdentityInvalid => "the client certificate is not a valid identity",
+        Reason::IdentityExpired => "the client certificate is outside its validity",
+        Reason::IdentityUntrusted => "the client certificate is not trusted",
+        Reason::IdentityRevoked => "the client's identity is revoked",
+        Reason::PathAmbiguous => "the path can be read in more than one way",
+        Reason::PolicyUnavailable => "no decision can be made now",
+        Reason::NoPolicy => "the service has no policy",
+        _ => {
+            return match policy {
+                Some(policy) => format!("{policy} does not allow this call"),
+                None => "this call is not allowed".to_owned(),
+            };
+        }
+    };
+    fixed.to_owned()
+}
+
+fn status(reason: Reason) -> Status {
+    Status {
+        code: reason.grpc_status(),
+        message: reason.as_str().to_owned(),
+    }
+}
+
+fn header(name: &str, value: &str) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            value: value.to_owned(),
+            raw_value: Vec::new(),
+        }),
+        append: None,
+        append_action: i32::from(HeaderAppendAction::OverwriteIfExistsOrAdd),
+    }
+}

@@ -1,0 +1,145 @@
+//! A Check as it comes over the wire, read once and whole.
+
+use std::{collections::BTreeMap, fmt};
+
+use callgate_policy::SpiffeId;
+use callgate_wire::{
+    envoy::service::auth::v3::{
+        AttributeContext, CheckRequest,
+        attribute_context::{HttpRequest, Peer, Request},
+    },
+    headers,
+};
+
+/// Headers of one request. Envoy takes 100 by default.
+const MAX_HEADERS: usize = 256;
+/// The longest text that is copied into a record from fields which decide nothing:
+/// host, traceparent and the proxy's name.
+const MAX_NOTE_BYTES: usize = 512;
+
+/// What a Check asks, borrowed from its message.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    /// The leaf, PEM; None without a client certificate.
+    pub(super) certificate: Option<&'a str>,
+    /// `x-forwarded-client-cert`, for the chain in it.
+    pub(super) client_cert: Option<&'a str>,
+    /// The callee, if the proxy has a SPIFFE ID.
+    pub(super) service: Option<SpiffeId>,
+    /// The callee as the proxy names it.
+    pub(super) destination: &'a str,
+    pub(super) method: &'a str,
+    /// With its query.
+    pub(super) path: &'a str,
+    pub(super) host: &'a str,
+    pub(super) upgrade: Option<&'a str>,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) traceparent: Option<&'a str>,
+    /// Which proxy asks: `proxy` among the context extensions.
+    pub(super) proxy: Option<&'a str>,
+    pub(super) headers: &'a BTreeMap<String, String>,
+}
+
+/// Why a message is no Check that could be decided. Answered with the gRPC status
+/// INVALID_ARGUMENT, so not as a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidCheck {
+    /// No `attributes.request.http`: not a question about an HTTP request.
+    NoHttpRequest,
+    /// More than 256 headers.
+    TooManyHeaders,
+}
+
+impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
+    type Error = InvalidCheck;
+
+    fn try_from(check: &'a CheckRequest) -> Result<Self, InvalidCheck> {
+        let CheckRequest { attributes } = check;
+        let AttributeContext {
+            source,
+            destination,
+            request,
+            context_extensions,
+        } = attributes.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
+        // The time is the server's own, never one that the request carries.
+        let Request { time: _, http } = request.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
+        let HttpRequest {
+            id: _,
+            method,
+            headers,
+            path,
+            host,
+            scheme: _,
+            protocol: _,
+        } = http.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
+        if headers.len() > MAX_HEADERS {
+            return Err(InvalidCheck::TooManyHeaders);
+        }
+        // A principal of the source is what Envoy holds for a name; it may be a DNS
+        // name or a subject, and nobody verified it at this request.
+        let certificate = source.as_ref().and_then(|source| {
+            let Peer {
+                principal: _,
+                certificate,
+            } = source;
+            (!certificate.is_empty()).then_some(certificate.as_str())
+        });
+        let destination = destination.as_ref().map_or("", |destination| {
+            let Peer {
+                principal,
+                certificate: _,
+            } = destination;
+            principal
+        });
+        let header = |name: &str| headers.get(name).map(String::as_str);
+        Ok(Self {
+            certificate,
+            client_cert: header(headers::CLIENT_CERT),
+            service: SpiffeId::parse(destination).ok(),
+            destination,
+            method,
+            path,
+            host: note(host),
+            upgrade: header("upgrade"),
+            content_type: header("content-type"),
+            traceparent: header("traceparent").map(note),
+            proxy: context_extensions.get("proxy").map(|proxy| note(proxy)),
+            headers,
+        })
+    }
+}
+
+impl Call<'_> {
+    /// Whether the caller speaks gRPC, as Envoy decides it when it picks the form of
+    /// a refusal.
+    pub(super) fn is_grpc(&self) -> bool {
+        self.content_type
+            .and_then(|value| value.strip_prefix("application/grpc"))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+    }
+
+    /// The path without its query.
+    pub(super) fn path_only(&self) -> &str {
+        self.path
+            .split_once('?')
+            .map_or(self.path, |(path, _)| path)
+    }
+}
+
+/// As much of `text` as a record keeps.
+fn note(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_NOTE_BYTES))
+        .unwrap_or_default()
+}
+
+impl fmt::Display for InvalidCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHttpRequest => f.write_str("no `attributes.request.http`"),
+            Self::TooManyHeaders => write!(f, "more than {MAX_HEADERS} headers"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidCheck {}

@@ -1,0 +1,255 @@
+//! One Check: who calls, whether they may, and what is answered and recorded.
+//!
+//! ```text
+//!  CheckRequest ──Call──► svid::Verifier ──► policy::decide ──► answer
+//!                                                         └───► record, metrics
+//! ```
+//!
+//! Synchronous and without I/O: what takes time, writing records, happens elsewhere.
+
+mod answer;
+mod call;
+mod id;
+
+use std::sync::Arc;
+
+use callgate_policy::{Caller, Decision, IdentityFault, Reason, Request, Timestamp, Verdict};
+use callgate_wire::{
+    envoy::service::auth::v3::{CheckRequest, CheckResponse},
+    xfcc::Xfcc,
+};
+
+use self::{
+    call::Call,
+    id::{DecisionId, DecisionIds},
+};
+use crate::{
+    live::{Live, Snapshot},
+    metrics::Metrics,
+    record::{Inputs, Record, Recorder, Source},
+    svid::{self, PeerCertificate, Svid, SvidError},
+};
+
+pub use call::InvalidCheck;
+
+/// Decides Checks by what is live. One for the whole server; also usable without it.
+#[derive(Debug)]
+pub struct Authorizer {
+    live: Arc<Live>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    ids: DecisionIds,
+}
+
+/// What came of the caller's certificate.
+struct Identity {
+    svid: Result<Arc<Svid>, IdentityFault>,
+    /// Whose certificate it is, if it ever verified.
+    known: Option<Arc<Svid>>,
+    /// Of a certificate that did not.
+    unknown_sha256: Option<String>,
+}
+
+impl Authorizer {
+    /// Decides by `live`, notes every decision with `recorder` and counts it.
+    #[must_use]
+    pub fn new(live: Arc<Live>, recorder: Recorder, metrics: Arc<Metrics>) -> Self {
+        Self {
+            live,
+            recorder,
+            metrics,
+            ids: DecisionIds::new(),
+        }
+    }
+
+    /// Answers one Check at `now`. Never waits.
+    ///
+    /// # Errors
+    /// If `check` is not about an HTTP request, or beyond the limits.
+    pub fn check(
+        &self,
+        check: &CheckRequest,
+        now: Timestamp,
+    ) -> Result<CheckResponse, InvalidCheck> {
+        let call = Call::try_from(check)?;
+        let id = self.ids.mint(now);
+        let snapshot = self.live.current();
+        let Some(policies) = snapshot.policies() else {
+            return Ok(self.unavailable(&call, &snapshot, &id, now));
+        };
+        let identity = identify(&call, &snapshot, now);
+        let decision = policies.set.decide(&request(&call, &identity), now);
+        self.metrics.count(decision.reason, decision.enforced);
+        self.recorder
+            .append(&record(&call, &identity, &decision, &snapshot, &id, now));
+        Ok(respond(&call, &identity, &decision, &id))
+    }
+
+    /// Before the first valid set of policies: nobody is asked who they are.
+    fn unavailable(
+        &self,
+        call: &Call<'_>,
+        snapshot: &Snapshot,
+        id: &DecisionId,
+        now: Timestamp,
+    ) -> CheckResponse {
+        let reason = Reason::PolicyUnavailable;
+        self.metrics.count(reason, true);
+        self.recorder.append(&Record {
+            verdict: Verdict::Deny,
+            reason,
+            enforced: true,
+            rule: None,
+            nearest_miss: None,
+            source: Source::default(),
+            ..noted(call, snapshot, id, now)
+        });
+        answer::deny(call, reason, None, id.as_str())
+    }
+}
+
+fn identify(call: &Call<'_>, snapshot: &Snapshot, now: Timestamp) -> Identity {
+    let Some(certificate) = call.certificate else {
+        return Identity::faulty(IdentityFault::Missing, None);
+    };
+    let leaf = match PeerCertificate::from_pem(certificate) {
+        Ok(leaf) => leaf,
+        Err(error) => {
+            tracing::debug!(%error, "client certificate is not PEM");
+            return Identity::faulty(IdentityFault::Invalid, None);
+        }
+    };
+    match snapshot
+        .verifier()
+        .verify(&leaf, || hints(call, &leaf), now)
+    {
+        Ok(svid) => Identity {
+            known: Some(Arc::clone(&svid)),
+            svid: Ok(svid),
+            unknown_sha256: None,
+        },
+        Err(error) => {
+            tracing::debug!(%error, sha256 = leaf.sha256(), "client certificate is refused");
+            let fault = error.fault();
+            match error {
+                SvidError::Expired(svid) => Identity {
+                    svid: Err(fault),
+                    known: Some(svid),
+                    unknown_sha256: None,
+                },
+                _ => Identity::faulty(fault, Some(leaf.sha256())),
+            }
+        }
+    }
+}
+
+/// The chain that our own proxy saw, if it sends one; unreadable, it is none.
+fn hints(call: &Call<'_>, leaf: &PeerCertificate) -> Vec<Vec<u8>> {
+    let chain = call
+        .client_cert
+        .and_then(|header| Xfcc::parse(header).ok())
+        .and_then(|xfcc| xfcc.chain().map(|chain| svid::chain_hints(&chain, leaf)));
+    chain.unwrap_or_default()
+}
+
+fn request<'a>(call: &'a Call<'_>, identity: &'a Identity) -> Request<'a> {
+    Request {
+        caller: match &identity.svid {
+            Ok(svid) => Caller::Verified(&svid.id),
+            Err(fault) => Caller::Unverified(*fault),
+        },
+        service: call.service.as_ref(),
+        method: call.method,
+        path: call.path,
+        upgrade: call.upgrade,
+        content_type: call.content_type,
+    }
+}
+
+fn respond(
+    call: &Call<'_>,
+    identity: &Identity,
+    decision: &Decision<'_>,
+    id: &DecisionId,
+) -> CheckResponse {
+    let caller = identity.svid.as_ref().ok();
+    match decision.permit() {
+        Some(permit) => answer::allow(
+            permit,
+            call,
+            caller.map(|svid| svid.id.as_str()),
+            decision.keep_override_headers,
+            id.as_str(),
+        ),
+        None => {
+            let told = caller.map(|_| decision);
+            answer::deny(call, decision.reason, told, id.as_str())
+        }
+    }
+}
+
+fn record<'a>(
+    call: &'a Call<'_>,
+    identity: &'a Identity,
+    decision: &'a Decision<'_>,
+    snapshot: &'a Snapshot,
+    id: &'a DecisionId,
+    now: Timestamp,
+) -> Record<'a> {
+    let known = identity.known.as_deref();
+    Record {
+        verdict: decision.verdict,
+        reason: decision.reason,
+        enforced: decision.enforced,
+        rule: decision.rule,
+        nearest_miss: decision.nearest_miss.as_ref(),
+        source: Source {
+            id: known.map(|svid| svid.id.as_str()),
+            certificate_sha256: known
+                .map(|svid| svid.sha256.as_str())
+                .or(identity.unknown_sha256.as_deref()),
+            not_after: known.map(|svid| svid.not_after),
+        },
+        ..noted(call, snapshot, id, now)
+    }
+}
+
+/// What a record says whatever was decided.
+fn noted<'a>(
+    call: &'a Call<'_>,
+    snapshot: &'a Snapshot,
+    id: &'a DecisionId,
+    now: Timestamp,
+) -> Record<'a> {
+    Record {
+        time: now,
+        id: id.as_str(),
+        verdict: Verdict::Deny,
+        reason: Reason::PolicyUnavailable,
+        rule: None,
+        nearest_miss: None,
+        enforced: true,
+        leased: false,
+        source: Source::default(),
+        destination: call.destination,
+        method: call.method,
+        path: call.path_only(),
+        upgrade: call.upgrade,
+        inputs: Inputs {},
+        host: call.host,
+        grpc: call.is_grpc(),
+        traceparent: call.traceparent,
+        proxy: call.proxy,
+        revision: snapshot.revision(),
+    }
+}
+
+impl Identity {
+    fn faulty(fault: IdentityFault, unknown_sha256: Option<String>) -> Self {
+        Self {
+            svid: Err(fault),
+            known: None,
+            unknown_sha256,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What the server knows of its own condition, and whether that is good enough.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use callgate_policy::{Timestamp, TrustDomain};
+use tokio::sync::watch;
+
+/// The server's condition. Writers are the loaders; readers are `/readyz`, gRPC
+/// health and the metrics.
+#[derive(Debug)]
+pub struct Health {
+    condition: watch::Sender<Condition>,
+    /// Milliseconds; not part of the condition, which changes seldom.
+    last_scan: AtomicI64,
+}
+
+/// How loading goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// The policies.
+    pub policies: Loads,
+    /// The trust bundles, by trust domain.
+    pub bundles: BTreeMap<TrustDomain, Loads>,
+    /// The server is about to stop.
+    pub draining: bool,
+}
+
+/// How the loading of one thing goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loads {
+    /// Versions that were taken.
+    pub succeeded: u64,
+    /// Versions that were refused; the last good one stayed.
+    pub failed: u64,
+    /// When a version was last taken.
+    pub last_success: Option<Timestamp>,
+    /// What is wrong with what is there now, in one line.
+    pub fault: Option<String>,
+}
+
+/// Whether the server can be sent Checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// All is well.
+    Ready,
+    /// It decides, but by older documents or bundles than those that are there: each
+    /// reason in one line.
+    Degraded(Vec<String>),
+    /// It has never had a valid set of policies, or is about to stop.
+    NotReady(String),
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            condition: watch::Sender::default(),
+            last_scan: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+impl Health {
+    /// The condition now.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.condition.borrow().clone()
+    }
+
+    /// Tells of every change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Condition> {
+        self.condition.subscribe()
+    }
+
+    /// Whether the server can be sent Checks.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.condition.borrow().readiness()
+    }
+
+    /// When policies and bundles were last compared with what is on disk.
+    #[must_use]
+    pub fn last_scan(&self) -> Option<Timestamp> {
+        match self.last_scan.load(Ordering::Relaxed) {
+            i64::MIN => None,
+            millis => Some(Timestamp::from_millis(millis)),
+        }
+    }
+
+    pub(crate) fn scanned(&self, now: Timestamp) {
+        self.last_scan.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Condition)) {
+        self.condition.send_if_modified(|condition| {
+            let before = condition.clone();
+            change(condition);
+            *condition != before
+        });
+    }
+
+    /// From now on not ready, so that no new callers are sent here.
+    pub fn drain(&self) {
+        self.change(|condition| condition.draining = true);
+    }
+}
+
+impl Condition {
+    /// Whether that is good enough.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        if self.draining {
+            return Readiness::NotReady("draining".to_owned());
+        }
+        if self.policies.succeeded == 0 {
+            let fault = self.policies.fault.as_deref().unwrap_or("not loaded yet");
+            return Readiness::NotReady(format!("no valid set of policies: {fault}"));
+        }
+        let policies = self.policies.fault.iter();
+        let mut faults: Vec<String> = policies.map(|fault| format!("policies: {fault}")).collect();
+        for (domain, loads) in &self.bundles {
+            let fault = loads.fault.iter();
+            faults.extend(fault.map(|fault| format!("trust bundle of `{domain}`: {fault}")));
+        }
+        if faults.is_empty() {
+            Readiness::Ready
+        } else {
+            Readiness::Degraded(faults)
+        }
+    }
+}
+
+impl Loads {
+    pub(crate) fn taken(&mut self, now: Timestamp) {
+        self.succeeded += 1;
+        self.last_success = Some(now);
+        self.fault = None;
+    }
+
+    pub(crate) fn refused(&mut self, fault: String) {
+        self.failed += 1;
+        self.fault = Some(fault);
+    }
+}
+
+impl Readiness {
+    /// Whether the server can be sent Checks.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        !matches!(self, Self::NotReady(_))
+    }
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Degraded(faults) => write!(f, "degraded: {}", faults.join("; ")),
+            Self::NotReady(why) => write!(f, "not ready: {why}"),
+        }
+    }
+}

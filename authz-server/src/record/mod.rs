@@ -1,0 +1,159 @@
+//! Decision records: one JSON line for every decision.
+//!
+//! ```text
+//!  check ──serialize──► buffer (bounded) ──swap──► writer thread ──► file or stdout
+//!                          └─ full: dropped and counted
+//! ```
+//!
+//! `path` is as it was asked, without its query, and `inputs` holds exactly the
+//! headers and query values that a `when` read, so that nothing else of a request
+//! gets into a log and a record can still be decided again. This release has no
+//! `when`, so `inputs` is empty. `upgrade` is there only for a request that had one:
+//! it decides which verb the request matches.
+
+mod queue;
+mod sink;
+
+use callgate_policy::{Clause, NearestMiss, Reason, RuleRef, Timestamp, Verdict};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
+pub use queue::{RecordFigures, Recorder};
+pub use sink::Sink;
+
+/// One decision, as it is written.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record<'a> {
+    /// When it was made, by the server's clock.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: Timestamp,
+    /// Its ULID, as in the answer.
+    pub id: &'a str,
+    /// What the rules say.
+    #[serde(serialize_with = "verdict")]
+    pub verdict: Verdict,
+    /// The cause.
+    #[serde(serialize_with = "reason")]
+    pub reason: Reason,
+    /// The rule that decided, and as `policy` where it stands.
+    #[serde(flatten, serialize_with = "rule")]
+    pub rule: Option<RuleRef<'a>>,
+    /// Of a `no-rule`: the rule that came closest.
+    #[serde(serialize_with = "nearest_miss")]
+    pub nearest_miss: Option<&'a NearestMiss<'a>>,
+    /// False if a Shadow setting let pass what the verdict refuses.
+    pub enforced: bool,
+    /// Whether the proxy decided by a lease. Not in this release.
+    pub leased: bool,
+    /// Who called.
+    pub source: Source<'a>,
+    /// The callee, as the proxy names it.
+    pub destination: &'a str,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The path, without its query.
+    pub path: &'a str,
+    /// The `upgrade` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<&'a str>,
+    /// What a `when` read.
+    pub inputs: Inputs,
+    /// The authority that was asked for.
+    pub host: &'a str,
+    /// Whether the caller speaks gRPC.
+    pub grpc: bool,
+    /// The request's `traceparent`.
+    pub traceparent: Option<&'a str>,
+    /// The proxy that asked, if it says so (`proxy` in its context extensions).
+    pub proxy: Option<&'a str>,
+    /// What was decided by: a hash of policies and bundles.
+    pub revision: &'a str,
+}
+
+/// Who called. A certificate that never verified has no `id` and no `notAfter`; of
+/// one that did and has expired, they say whose it was.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source<'a> {
+    /// The SPIFFE ID.
+    pub id: Option<&'a str>,
+    /// The leaf's SHA-256, in hex.
+    pub certificate_sha256: Option<&'a str>,
+    /// The leaf's last moment.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub not_after: Option<Timestamp>,
+}
+
+/// The headers and query values that a `when` read: none, in this release.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Inputs {}
+
+fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    // Out of range only for a clock, or a certificate, that is ten thousand years off.
+    let time = jiff::Timestamp::from_millisecond(time.as_millis()).unwrap_or_default();
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+fn optional_rfc3339<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn verdict<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match verdict {
+        Verdict::Allow => "Allow",
+        Verdict::Deny => "Deny",
+    })
+}
+
+fn reason<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.as_str())
+}
+
+fn rule<S: Serializer>(rule: &Option<RuleRef<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry("rule", &rule.map(|rule| rule.name))?;
+    map.serialize_entry("policy", &rule.map(|rule| Shown(rule.location)))?;
+    map.end()
+}
+
+fn nearest_miss<S: Serializer>(
+    miss: &Option<&NearestMiss<'_>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let Some(miss) = miss else {
+        return serializer.serialize_none();
+    };
+    let mut map = serializer.serialize_map(Some(5))?;
+    map.serialize_entry("rule", miss.rule.name)?;
+    map.serialize_entry("policy", &Shown(miss.location))?;
+    map.serialize_entry("clause", clause(miss.clause))?;
+    map.serialize_entry("expected", &miss.expected)?;
+    map.serialize_entry("actual", &miss.actual)?;
+    map.end()
+}
+
+const fn clause(clause: Clause) -> &'static str {
+    match clause {
+        Clause::From => "from",
+        Clause::Method => "method",
+        Clause::Path => "path",
+        Clause::Captures => "captures",
+        Clause::When => "when",
+        Clause::Exception => "exception",
+    }
+}
+
+/// A location as text.
+struct Shown<'a>(callgate_policy::Location<'a>);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}:{}", self.0.file, self.0.line))
+    }
+}
