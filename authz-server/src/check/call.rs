@@ -13,9 +13,9 @@ use callgate_wire::{
 
 /// Headers of one request. Envoy takes 100 by default.
 const MAX_HEADERS: usize = 256;
-/// The longest text that is copied into a record from fields which decide nothing:
-/// host, traceparent and the proxy's name.
-const MAX_NOTE_BYTES: usize = 512;
+/// Characters that are copied into a record from fields which decide nothing: host,
+/// traceparent and the proxy's name. A DNS name has at most 253.
+const MAX_NOTE_CHARACTERS: usize = 512;
 
 /// What a Check asks, borrowed from its message.
 #[derive(Debug)]
@@ -129,8 +129,10 @@ impl Call<'_> {
 
 /// As much of `text` as a record keeps.
 fn note(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_NOTE_BYTES))
-        .unwrap_or_default()
+    match text.char_indices().nth(MAX_NOTE_CHARACTERS) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
+    }
 }
 
 impl fmt::Display for InvalidCheck {
