@@ -36,14 +36,22 @@
 //! `x-test-trap: 1` makes the module trap.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+#[cfg(target_arch = "wasm32")]
+mod abi;
 mod config;
 mod contexts;
 mod counter;
 mod exchange;
+#[cfg(any(target_arch = "wasm32", test))]
+mod grpc_service;
 mod host;
+#[cfg(any(target_arch = "wasm32", test))]
+mod pairs;
 mod plugin;
 mod refusal;
 mod request;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 
 pub mod answer;
 

@@ -1,0 +1,266 @@
+//! The proxy-wasm host: the port on top of [`crate::abi`], and the VM's state.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
+use crate::{
+    Ask, Attribute, CallId, Contexts, Counter, Flow, Host, HostError, Level, Plugin, Reply,
+    Section, abi, answer::MAX_ANSWER, grpc_service, pairs,
+};
+
+/// The longest configuration that is read: a hundred times what there is to say.
+const MAX_CONFIGURATION: usize = 64 * 1024;
+
+const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+const METHOD: &str = "Check";
+
+/// `Continue`.
+const CONTINUE: u32 = 0;
+
+/// Envoy's `StopAllIterationAndWatermark`: nothing of the request goes on, its
+/// body included. The ABI's own Pause (1) means the same, but not on a listener
+/// with `allow_on_headers_stop_iteration`, where the body would go on and take the
+/// headers with it: a setting must not open the gate.
+const STOP_ALL: u32 = 4;
+
+/// `StopIteration` for trailers.
+const STOP_TRAILERS: u32 = 1;
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> = RefCell::new(Contexts::default());
+    /// The host's numbers of the counters; 0 where there is none.
+    static METRICS: [Cell<u32>; Counter::COUNT] = const { [const { Cell::new(0) }; Counter::COUNT] };
+}
+
+/// Runs `act` on the VM's state. A callback within a callback would find it in
+/// use; the ABI has none, and if one comes it gets `otherwise`, which opens nothing.
+fn with<T>(otherwise: T, act: impl FnOnce(&mut Contexts) -> T) -> T {
+    CONTEXTS.with(|contexts| match contexts.try_borrow_mut() {
+        Ok(mut contexts) => act(&mut contexts),
+        Err(_) => {
+            abi::log(4, "callgate: a callback within a callback");
+            otherwise
+        }
+    })
+}
+
+pub(crate) fn context_created(context: u32, parent: u32) {
+    with((), |contexts| contexts.created(context, parent));
+}
+
+pub(crate) fn configure(root: u32, size: usize) {
+    define_metrics();
+    let json = match abi::buffer(
+        abi::Buffer::PluginConfiguration,
+        size.min(MAX_CONFIGURATION),
+    ) {
+        Ok(json) if size <= MAX_CONFIGURATION => json,
+        _ => Vec::new(),
+    };
+    let plugin = Plugin::new(&json);
+    match plugin.config() {
+        Ok(config) => {
+            let (cluster, timeout) = (config.cluster(), config.timeout());
+            let line = format!("callgate: asks cluster `{cluster}` within {timeout:?}");
+            Envoy.log(Level::Info, &line);
+            if config.danger_allow_on_error() {
+                let line = "callgate: danger_allow_on_error is set: without a decision calls go on";
+                Envoy.log(Level::Warn, line);
+            }
+        }
+        Err(error) => {
+            let line = format!("{error}; every request is refused with filter-misconfigured");
+            Envoy.log(Level::Error, &line);
+        }
+    }
+    with((), |contexts| contexts.configured(root, plugin));
+}
+
+pub(crate) fn request_headers(context: u32) -> u32 {
+    match with(Flow::Pause, |contexts| {
+        contexts.request_headers(context, &mut Envoy)
+    }) {
+        Flow::Continue => CONTINUE,
+        Flow::Pause => STOP_ALL,
+    }
+}
+
+pub(crate) fn request_trailers(context: u32) -> u32 {
+    match with(Flow::Pause, |contexts| {
+        contexts.request_trailers(context, &mut Envoy)
+    }) {
+        Flow::Continue => CONTINUE,
+        Flow::Pause => STOP_TRAILERS,
+    }
+}
+
+pub(crate) fn grpc_receive(call: u32, size: usize) {
+    let call = CallId(call);
+    with((), |contexts| {
+        let Some(request) = contexts.request_of(call) else {
+            return;
+        };
+        // One byte too many is enough to know that it is too long.
+        let most = size.min(MAX_ANSWER.saturating_add(1));
+        let message = abi::buffer(abi::Buffer::GrpcCallMessage, most);
+        if abi::set_effective_context(request).is_err() {
+            contexts.deleted(request, &mut Envoy);
+            return;
+        }
+        // An answer that cannot be read is an empty one, and that has no status.
+        contexts.answered(call, &mut Envoy, &message.unwrap_or_default());
+    });
+}
+
+pub(crate) fn grpc_close(call: u32, grpc_status: u32) {
+    let call = CallId(call);
+    with((), |contexts| {
+        let Some(request) = contexts.request_of(call) else {
+            return;
+        };
+        if abi::set_effective_context(request).is_err() {
+            contexts.deleted(request, &mut Envoy);
+            return;
+        }
+        contexts.failed(call, &mut Envoy, grpc_status);
+    });
+}
+
+pub(crate) fn deleted(context: u32) {
+    with((), |contexts| contexts.deleted(context, &mut Envoy));
+}
+
+/// Once a VM, however many plugins there are in it.
+fn define_metrics() {
+    METRICS.with(|metrics| {
+        for (counter, metric) in Counter::all().zip(metrics) {
+            if metric.get() == 0 {
+                let name = counter.name();
+                match abi::define_counter(&name) {
+                    Ok(id) => metric.set(id),
+                    Err(error) => {
+                        Envoy.log(Level::Warn, &format!("callgate: no `{name}`: {error}"))
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The context that the current callback is for, or acts for.
+struct Envoy;
+
+impl Host for Envoy {
+    fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
+        abi::property(match attribute {
+            Attribute::PeerCertificate => b"connection\0peer_certificate",
+            Attribute::LocalUriSan => b"connection\0uri_san_local_certificate",
+            Attribute::Protocol => b"request\0protocol",
+        })
+    }
+
+    fn fields(
+        &mut self,
+        section: Section,
+        see: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), HostError> {
+        // No status of the host says this: it is what it sent that is wrong.
+        let malformed = HostError {
+            call: "proxy_get_header_map_pairs",
+            status: u32::MAX,
+        };
+        pairs::read(&abi::map(section.into())?, see).map_err(|_| malformed)
+    }
+
+    fn remove(&mut self, section: Section, name: &[u8]) -> Result<(), HostError> {
+        abi::remove(section.into(), name)
+    }
+
+    fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        abi::replace(abi::Map::RequestHeaders, name, value)
+    }
+
+    fn append_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        abi::add(abi::Map::RequestHeaders, name, value)
+    }
+
+    fn ask(&mut self, ask: &Ask<'_>) -> Result<CallId, HostError> {
+        let trace = ask
+            .traceparent
+            .map(|value| (&b"traceparent"[..], value.as_bytes()));
+        let metadata = pairs::write(trace.as_slice());
+        let millis = ask.timeout.as_nanos().div_ceil(1_000_000);
+        let call = abi::grpc_call(&abi::GrpcCall {
+            target: &grpc_service::encode(ask.cluster),
+            service: SERVICE,
+            method: METHOD,
+            metadata: &metadata,
+            message: ask.message,
+            timeout_millis: u32::try_from(millis).unwrap_or(u32::MAX),
+        })?;
+        Ok(CallId(call))
+    }
+
+    fn cancel(&mut self, call: CallId) {
+        abi::grpc_cancel(call.0);
+    }
+
+    fn reply(&mut self, reply: &Reply) -> Result<(), HostError> {
+        let headers: Vec<_> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect();
+        abi::send_local_response(&abi::LocalResponse {
+            http_status: reply.http_status,
+            grpc_status: reply.grpc_status,
+            details: &reply.details,
+            body: &reply.body,
+            headers: &pairs::write(&headers),
+        })
+    }
+
+    fn resume(&mut self) -> Result<(), HostError> {
+        abi::continue_request()
+    }
+
+    fn monotonic_now(&mut self) -> Duration {
+        Duration::from_nanos(abi::clock(abi::Clock::Monotonic))
+    }
+
+    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
+        (
+            Duration::from_nanos(abi::clock(abi::Clock::Realtime)),
+            abi::random(),
+        )
+    }
+
+    fn count(&mut self, counter: Counter) {
+        METRICS.with(|metrics| {
+            if let Some(metric) = metrics.get(counter.index()) {
+                abi::increment(metric.get());
+            }
+        });
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        // `proxy_log_level_t`.
+        let level = match level {
+            Level::Info => 2,
+            Level::Warn => 3,
+            Level::Error => 4,
+        };
+        abi::log(level, message);
+    }
+}
+
+impl From<Section> for abi::Map {
+    fn from(section: Section) -> Self {
+        match section {
+            Section::Headers => Self::RequestHeaders,
+            Section::Trailers => Self::RequestTrailers,
+        }
+    }
+}
