@@ -16,30 +16,13 @@ use crate::{
     callgate::{Callgate, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
     pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN, spiffe_id},
+    sidecar::{Credentials, Host, Validation},
     upstream::Upstream,
 };
 
 /// Longer than a decision takes on the busiest machine, so that no test meets
 /// `authz-timeout` by accident.
 const PATIENT: &str = "5s";
-
-/// What in the proxy asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Host {
-    /// The filter: `envoy/sidecar.yaml`.
-    Filter,
-    /// Envoy's own ext_authz: `envoy/native-ext-authz.yaml`.
-    Native,
-}
-
-/// Whose certificates finish a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Validation {
-    /// As shipped: `envoy/bundle.yaml`.
-    Spiffe,
-    /// Everybody's, so that the server judges: `tests/envoy/accept-any.yaml`.
-    AcceptAny,
-}
 
 /// One kind of listener; each callee gets one of every kind asked for.
 pub type Face = (Host, Validation);
@@ -70,6 +53,24 @@ pub struct Gate {
     directory: TempDir,
 }
 
+/// A running client-side sidecar.
+#[derive(Debug)]
+pub struct Client {
+    /// The proxy.
+    pub envoy: Envoy,
+    /// Where the calling service calls.
+    pub address: SocketAddr,
+    directory: TempDir,
+}
+
+impl Client {
+    /// Its files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
 impl Gate {
     /// A gate in front of `callees`: full SPIFFE IDs, or paths in the tests' domain.
     #[must_use]
@@ -92,6 +93,49 @@ impl Gate {
     pub fn address(&self, callee: &str, face: Face) -> Result<SocketAddr> {
         self.envoy
             .listener(&format!("{}_inbound", service(&spiffe_id(callee), face)))
+    }
+
+    /// The callee's listener of that kind through the client-side sidecar of
+    /// `caller`, as `envoy/client.yaml` has it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn client(&self, caller: &str, callee: &str, face: Face) -> Result<Client> {
+        self.client_expecting(caller, callee, callee, face).await
+    }
+
+    /// The same, with a sidecar that will only talk to `expected`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn client_expecting(
+        &self,
+        caller: &str,
+        expected: &str,
+        callee: &str,
+        face: Face,
+    ) -> Result<Client> {
+        let (caller, callee_id) = (spiffe_id(caller), spiffe_id(expected));
+        let address = self.address(callee, face)?;
+        let directory = tempfile::tempdir_in(self.directory())?;
+        let own = Credentials::mint(&self.pki, &caller, directory.path())?;
+        let names = own.name(Template::new(), Validation::Spiffe)?;
+        let names = names
+            .with("NODE", "client")
+            .with("SERVICE", "callee")
+            .with("ADMIN_PORT", 0)
+            .with("OUTBOUND_PORT", 0)
+            .with("CALLEE_ADDRESS", address.ip())
+            .with("CALLEE_PORT", address.port())
+            .with("CALLEE_ID", callee_id);
+        let config = names.parse(&config_path("client.yaml"))?;
+        let envoy = Envoy::start(&config, &directory.path().join("envoy")).await?;
+        let address = envoy.listener("callee_outbound")?;
+        Ok(Client {
+            envoy,
+            address,
+            directory,
+        })
     }
 
     /// The server.
@@ -224,28 +268,19 @@ impl GateBuilder {
         upstream: &Upstream,
     ) -> Result<Value> {
         let mut config = json!({});
+        let names = self.names(authz, upstream)?;
         for callee in &self.callees {
-            let own = directory.join(callee.replace(['/', ':'], "_"));
-            fs::create_dir_all(&own)?;
-            pki.svid(callee)?.write_to(&own)?;
-            let names = self.names(&own, authz, upstream)?;
-            let svid = secret(&names, &config_path("svid.yaml"), &own)?;
-            for &face in &self.faces {
-                let names = names
-                    .clone()
-                    .with("SERVICE", service(callee, face))
-                    .with("SVID_SDS", svid.display())
-                    .with("TRUST_DOMAIN", TRUST_DOMAIN)
-                    .with("TRUST_BUNDLE", directory.join("example.org.pem").display());
-                let bundle = secret(&names, &validation_path(face.1), &own)?;
-                let names = names.with("BUNDLE_SDS", bundle.display());
-                merge(&mut config, names.parse(&host_path(face.0))?)?;
+            let own = Credentials::mint(pki, callee, directory)?;
+            for &(host, validation) in &self.faces {
+                let names = own.name(names.clone(), validation)?;
+                let names = names.with("SERVICE", service(callee, (host, validation)));
+                merge(&mut config, names.parse(&host.config())?)?;
             }
         }
         Ok(config)
     }
 
-    fn names(&self, own: &Path, authz: SocketAddr, upstream: &Upstream) -> Result<Template> {
+    fn names(&self, authz: SocketAddr, upstream: &Upstream) -> Result<Template> {
         let filter = match &self.filter {
             Some(path) => path.clone(),
             // A gate with native listeners only does not need one.
@@ -261,18 +296,8 @@ impl GateBuilder {
             .with("CALLGATE_ADDRESS", authz.ip())
             .with("CALLGATE_PORT", authz.port())
             .with("CALLGATE_TIMEOUT", &self.timeout)
-            .with("CALLGATE_FILTER", filter.display())
-            .with("SVID_CHAIN", own.join("chain.pem").display())
-            .with("SVID_KEY", own.join("key.pem").display())
-            .with("SVID_DIRECTORY", own.display()))
+            .with("CALLGATE_FILTER", filter.display()))
     }
-}
-
-/// Fills in a file of secrets, under its own name, in `directory`.
-fn secret(names: &Template, source: &Path, directory: &Path) -> Result<PathBuf> {
-    let path = directory.join(source.file_name().context("a file")?);
-    fs::write(&path, names.fill(source)?)?;
-    Ok(path)
 }
 
 fn write_bundles(pki: &Pki, directory: &Path) -> Result<Vec<(String, PathBuf)>> {
@@ -286,33 +311,16 @@ fn write_bundles(pki: &Pki, directory: &Path) -> Result<Vec<(String, PathBuf)>> 
         .collect()
 }
 
-fn host_path(host: Host) -> PathBuf {
-    config_path(match host {
-        Host::Filter => "sidecar.yaml",
-        Host::Native => "native-ext-authz.yaml",
-    })
-}
-
-fn validation_path(validation: Validation) -> PathBuf {
-    match validation {
-        Validation::Spiffe => config_path("bundle.yaml"),
-        Validation::AcceptAny => artifact::root().join("tests/envoy/accept-any.yaml"),
-    }
-}
-
 /// The short name of a listener: the ID's path and the kind.
 fn service(callee: &str, (host, validation): Face) -> String {
     let path = callee
         .strip_prefix("spiffe://")
         .unwrap_or(callee)
         .replace('/', "-");
-    let host = match host {
-        Host::Filter => "filter",
-        Host::Native => "native",
-    };
-    let validation = match validation {
-        Validation::Spiffe => "spiffe",
-        Validation::AcceptAny => "any",
-    };
-    format!("{}_{host}_{validation}", path.replace('.', "-"))
+    format!(
+        "{}_{}_{}",
+        path.replace('.', "-"),
+        host.name(),
+        validation.name()
+    )
 }

@@ -20,8 +20,10 @@ pub mod envoy;
 mod gate;
 pub mod pki;
 pub mod process;
+pub mod sidecar;
 pub mod suite;
 pub mod table;
 pub mod upstream;
 
-pub use gate::{Face, Gate, GateBuilder, Host, Validation};
+pub use gate::{Client, Face, Gate, GateBuilder};
+pub use sidecar::{Host, Validation};

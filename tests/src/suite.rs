@@ -30,7 +30,7 @@ impl<G: Send + Sync + 'static> Suite<G> {
     /// Adds a test.
     pub fn test<F>(&mut self, name: impl Into<String>, test: fn(Arc<G>) -> F)
     where
-        F: Future<Output = Result<()>> + Send + 'static,
+        F: Future<Output = Result<()>> + 'static,
     {
         self.case(name, test);
     }
@@ -41,7 +41,7 @@ impl<G: Send + Sync + 'static> Suite<G> {
         name: impl Into<String>,
         test: impl FnOnce(Arc<G>) -> F + Send + 'static,
     ) where
-        F: Future<Output = Result<()>> + Send + 'static,
+        F: Future<Output = Result<()>> + 'static,
     {
         let (runtime, gate) = (self.runtime.clone(), Arc::clone(&self.gate));
         self.trials.push(Trial::test(name, move || {

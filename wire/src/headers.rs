@@ -23,7 +23,7 @@ const PREFIX: &[u8] = b"x-callgate-";
 ///
 /// `x-forwarded-prefix` and `x-forwarded-host` are not among them: they change the
 /// links in a page, not the handler that is reached.
-const OVERRIDES: [&[u8]; 12] = [
+pub const OVERRIDES: [&[u8]; 12] = [
     b"x-http-method-override",
     b"x-http-method",
     b"x-method-override",

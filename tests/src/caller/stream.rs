@@ -120,7 +120,9 @@ impl Connection {
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         let request = http1_request(&call)?.map(|()| Full::new(Bytes::new()));
-        let response = timeout(LIMIT, self.http1()?.send_request(request)).await??;
+        let send = self.http1()?;
+        send.ready().await?;
+        let response = timeout(LIMIT, send.send_request(request)).await??;
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Opened::Stream(Upgrade(TokioIo::new(
                 hyper::upgrade::on(response).await?,

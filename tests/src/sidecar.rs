@@ -1,0 +1,123 @@
+//! What a sidecar needs from the files in `envoy/`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    artifact,
+    envoy::{Template, config_path},
+    pki::{Pki, TRUST_DOMAIN},
+};
+
+/// What in the proxy asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// The filter: `envoy/sidecar.yaml`.
+    Filter,
+    /// Envoy's own ext_authz: `envoy/native-ext-authz.yaml`.
+    Native,
+}
+
+impl Host {
+    /// Its configuration.
+    #[must_use]
+    pub fn config(self) -> PathBuf {
+        config_path(match self {
+            Self::Filter => "sidecar.yaml",
+            Self::Native => "native-ext-authz.yaml",
+        })
+    }
+
+    /// A word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Native => "native",
+        }
+    }
+}
+
+/// Whose certificates finish a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Validation {
+    /// Those of the trust domain: `envoy/bundle.yaml`.
+    Spiffe,
+    /// The same, and none at all: `envoy/bundle-optional.yaml`.
+    Optional,
+    /// Everybody's, so that the server judges: `tests/envoy/accept-any.yaml`.
+    AcceptAny,
+}
+
+impl Validation {
+    /// Its configuration.
+    #[must_use]
+    pub fn config(self) -> PathBuf {
+        match self {
+            Self::Spiffe => config_path("bundle.yaml"),
+            Self::Optional => config_path("bundle-optional.yaml"),
+            Self::AcceptAny => artifact::root().join("tests/envoy/accept-any.yaml"),
+        }
+    }
+
+    /// A word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spiffe => "spiffe",
+            Self::Optional => "optional",
+            Self::AcceptAny => "any",
+        }
+    }
+}
+
+/// A proxy's own certificate and the bundle it believes, as files.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Where they are, in a directory named by the ID.
+    pub directory: PathBuf,
+}
+
+impl Credentials {
+    /// Mints an SVID for `id` and writes it below `parent`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mint(pki: &Pki, id: &str, parent: &Path) -> Result<Self> {
+        let directory = parent.join(id.replace(['/', ':'], "_"));
+        fs::create_dir_all(&directory)?;
+        pki.svid(id)?.write_to(&directory)?;
+        fs::write(directory.join("bundle.pem"), pki.root.bundle_pem())?;
+        Ok(Self { directory })
+    }
+
+    /// Adds to `names` what `svid.yaml` and the file of that validation, filled in
+    /// here, are called.
+    ///
+    /// # Errors
+    /// When they cannot be filled in.
+    pub fn name(&self, names: Template, validation: Validation) -> Result<Template> {
+        let at = |file: &str| self.directory.join(file).display().to_string();
+        let own = Template::new()
+            .with("SVID_CHAIN", at("chain.pem"))
+            .with("SVID_KEY", at("key.pem"))
+            .with("SVID_DIRECTORY", self.directory.display())
+            .with("TRUST_DOMAIN", TRUST_DOMAIN)
+            .with("TRUST_BUNDLE", at("bundle.pem"));
+        let svid = self.fill(&own, &config_path("svid.yaml"))?;
+        let bundle = self.fill(&own, &validation.config())?;
+        Ok(names
+            .with("SVID_SDS", svid.display())
+            .with("BUNDLE_SDS", bundle.display()))
+    }
+
+    fn fill(&self, names: &Template, source: &Path) -> Result<PathBuf> {
+        let path = self.directory.join(source.file_name().context("a file")?);
+        fs::write(&path, names.fill(source)?)?;
+        Ok(path)
+    }
+}
