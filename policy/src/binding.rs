@@ -6,7 +6,10 @@
 
 use std::fmt;
 
-use crate::spec::{Callers, RuleSpec};
+use crate::{
+    CallerPattern,
+    spec::{Callers, RuleSpec},
+};
 
 /// Why the captures of a rule do not bind, and at which entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +60,7 @@ fn group_captures(rule: &RuleSpec) -> Vec<BindingError> {
         matches!(from.callers, Callers::Group(_)).then_some((entry, from.callers.patterns()))
     });
     let captured = groups.flat_map(|(entry, members)| {
-        let names = members.iter().flat_map(|member| member.captures());
+        let names = members.iter().flat_map(CallerPattern::captures);
         names.map(move |name| (entry, name))
     });
     captured

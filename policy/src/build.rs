@@ -1,8 +1,13 @@
 //! Building: documents in, the form that decides out.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
-use crate::{BindingError, PolicySet, SpiffeId, spec::PolicySetSpec};
+use crate::{
+    BindingError, PolicySet, SpiffeId, check_captures,
+    policy_set::{Document, Mesh, ServicePolicy},
+    spec::{MeshSpec, PolicySetSpec, RuleSpec, ServiceSpec},
+    table::RuleTable,
+};
 
 /// Why documents that are well-formed one by one do not make a set. A loader
 /// that reports findings with positions checks the same before it builds.
@@ -24,8 +29,8 @@ pub enum BuildError {
         file: String,
         /// The rule's name.
         rule: String,
-        /// The first entry at fault.
-        error: BindingError,
+        /// Every entry at fault.
+        errors: Vec<BindingError>,
     },
     /// A rule without `from` or without `to`.
     EmptyRule {
@@ -52,9 +57,80 @@ impl PolicySet {
     /// The first document that cannot stand beside the others, or rule that
     /// cannot mean what it says.
     pub fn build(spec: PolicySetSpec) -> Result<Self, BuildError> {
-        let _ = spec;
-        Ok(Self::default())
+        let mut services = HashMap::default();
+        let mut policies: Vec<ServicePolicy> = Vec::with_capacity(spec.services.len());
+        for mut service in spec.services {
+            for id in std::mem::take(&mut service.services) {
+                if let Some(first) = services.insert(id.as_str().into(), policies.len()) {
+                    let first = policies.get(first).map(|policy| &*policy.document.file);
+                    return Err(BuildError::DuplicateService {
+                        service: id,
+                        first: first.unwrap_or(&service.file).to_owned(),
+                        second: service.file,
+                    });
+                }
+            }
+            policies.push(build_service(service)?);
+        }
+        Ok(Self {
+            services,
+            policies: policies.into(),
+            mesh: spec.mesh.map(build_mesh).transpose()?.unwrap_or_default(),
+        })
     }
+}
+
+fn build_service(spec: ServiceSpec) -> Result<ServicePolicy, BuildError> {
+    check_rules(&spec.file, &spec.allow, &spec.deny)?;
+    Ok(ServicePolicy {
+        document: Document {
+            name: spec.name.into(),
+            file: spec.file.into(),
+        },
+        owner: spec.owner.map(Into::into),
+        help: spec.help.map(Into::into),
+        enforcement: spec.enforcement,
+        paths: spec.paths,
+        keep_override_headers: spec.keep_override_headers,
+        allow: RuleTable::build(spec.allow)?,
+        deny: RuleTable::build(spec.deny)?,
+    })
+}
+
+fn build_mesh(spec: MeshSpec) -> Result<Mesh, BuildError> {
+    check_rules(&spec.file, &spec.allow, &spec.deny)?;
+    Ok(Mesh {
+        document: Document {
+            name: spec.name.into(),
+            file: spec.file.into(),
+        },
+        unpolicied: spec.unpolicied,
+        identity: spec.identity,
+        allow: RuleTable::build(spec.allow)?,
+        deny: RuleTable::build(spec.deny)?,
+    })
+}
+
+fn check_rules(file: &str, allow: &[RuleSpec], deny: &[RuleSpec]) -> Result<(), BuildError> {
+    let place = |rule: &RuleSpec| (file.to_owned(), rule.name.clone());
+    if let Some(rule) = deny.iter().find(|rule| rule.exception.is_some()) {
+        let (file, rule) = place(rule);
+        return Err(BuildError::DenyException { file, rule });
+    }
+    for rule in allow.iter().chain(deny) {
+        let (file, name) = place(rule);
+        if rule.from.is_empty() || rule.to.is_empty() {
+            return Err(BuildError::EmptyRule { file, rule: name });
+        }
+        if let Err(errors) = check_captures(rule) {
+            return Err(BuildError::Binding {
+                file,
+                rule: name,
+                errors,
+            });
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for BuildError {
@@ -65,7 +141,10 @@ impl fmt::Display for BuildError {
                 first,
                 second,
             } => write!(f, "{second}: `{service}` already has a policy in {first}"),
-            Self::Binding { file, rule, error } => write!(f, "{file}: rule `{rule}`: {error}"),
+            Self::Binding { file, rule, errors } => {
+                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                write!(f, "{file}: rule `{rule}`: {}", errors.join("; "))
+            }
             Self::EmptyRule { file, rule } => {
                 write!(
                     f,

@@ -15,12 +15,18 @@ mod binding;
 mod build;
 mod call;
 mod decide;
+mod explanation;
 mod identity;
+mod nearest;
 mod path;
 mod pattern;
+mod policy_set;
 mod reason;
 mod request;
 pub mod spec;
+mod table;
+#[cfg(test)]
+mod testing;
 mod time;
 
 #[cfg(feature = "documents")]
@@ -29,13 +35,12 @@ pub mod document;
 pub use binding::{BindingError, check_captures};
 pub use build::BuildError;
 pub use call::Ambiguity;
-pub use decide::{
-    Addition, Clause, ClauseCheck, Decision, Entry, Location, NearestMiss, Permit, PolicySet,
-    RuleRef, Verdict,
-};
+pub use decide::{Decision, Permit, Verdict};
+pub use explanation::{Addition, Clause, ClauseCheck, Entry, Location, NearestMiss, RuleRef};
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use path::{CanonicalPath, PathError, PathOptions};
 pub use pattern::{CallerPattern, Operation, PatternError, PatternErrorKind};
+pub use policy_set::PolicySet;
 pub use reason::Reason;
 pub use request::{Caller, IdentityFault, Request};
 pub use time::Timestamp;

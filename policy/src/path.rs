@@ -15,7 +15,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use smallvec::SmallVec;
 
@@ -35,16 +35,16 @@ pub struct PathOptions {
     pub ignore_trailing_slash: bool,
 }
 
-/// The segments of a path; twelve without allocation, which few routes exceed.
-pub(crate) type Segments<'a> = SmallVec<[Cow<'a, str>; 12]>;
-
 /// A path that every reader reads alike.
 ///
 /// Its length is bounded by whoever read the request; the cost is linear in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CanonicalPath<'a> {
-    /// Percent-decoded; never empty, `.` or `..`.
-    segments: Segments<'a>,
+    /// Percent-decoded. What is not in a segment is of no interest.
+    text: Cow<'a, str>,
+    /// Where the segments are in `text`; twelve without allocation, which few
+    /// routes exceed.
+    segments: SmallVec<[Range<usize>; 12]>,
     trailing_slash: bool,
     /// Some segment holds a kept `/` or `;`.
     several_readings: bool,
@@ -52,7 +52,7 @@ pub struct CanonicalPath<'a> {
 
 impl<'a> CanonicalPath<'a> {
     /// Reads a request target in origin form (RFC 9112 section 3.2.1); the query is
-    /// left out. Allocates only for segments with percent-encoding.
+    /// left out. Allocates only where there is percent-encoding.
     ///
     /// # Errors
     /// The first thing in the path that could be read in more than one way.
@@ -62,14 +62,17 @@ impl<'a> CanonicalPath<'a> {
             return Err(PathError::NotAbsolute);
         }
         let mut parsed = Self {
-            segments: Segments::new(),
+            text: Cow::Borrowed(path),
+            segments: SmallVec::new(),
             trailing_slash: false,
             several_readings: false,
         };
+        if path.contains('%') {
+            parsed.text = Cow::Owned(String::with_capacity(path.len()));
+        }
         let mut at = 1;
         for segment in path.split('/').skip(1) {
-            let last = at + segment.len() == path.len();
-            if segment.is_empty() && last {
+            if segment.is_empty() && at == path.len() {
                 parsed.trailing_slash = true;
             } else {
                 parsed.push(segment, options, at)?;
@@ -79,20 +82,28 @@ impl<'a> CanonicalPath<'a> {
         Ok(parsed)
     }
 
-    fn push(&mut self, raw: &'a str, options: PathOptions, at: usize) -> Result<(), PathError> {
+    fn push(&mut self, raw: &str, options: PathOptions, at: usize) -> Result<(), PathError> {
         let decoded = decode(raw, options, at)?;
         segment::check(&decoded, options, at)?;
         if options.keep_encoded_slash || options.keep_parameters {
             self.several_readings |= decoded.contains(['/', ';']);
         }
-        self.segments.push(decoded);
+        let start = match &mut self.text {
+            Cow::Borrowed(_) => at,
+            Cow::Owned(text) => {
+                let start = text.len();
+                text.push_str(&decoded);
+                start
+            }
+        };
+        self.segments.push(start..start + decoded.len());
         Ok(())
     }
 
     /// The segments, percent-decoded. None of them is empty, `.` or `..`; `/` has none.
-    #[must_use]
-    pub fn segments(&self) -> &[Cow<'a, str>] {
-        &self.segments
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = &str> {
+        let texts = self.segments.iter();
+        texts.map(|range| self.text.get(range.clone()).unwrap_or_default())
     }
 
     /// Whether the path ends in `/`.
@@ -114,7 +125,7 @@ fn without_query(target: &str) -> Result<&str, PathError> {
 /// The path in its one spelling: what needs encoding is encoded, in upper case.
 impl fmt::Display for CanonicalPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for segment in &self.segments {
+        for segment in self.segments() {
             f.write_str("/")?;
             segment::encode(segment, f)?;
         }
@@ -124,3 +135,12 @@ impl fmt::Display for CanonicalPath<'_> {
         Ok(())
     }
 }
+
+/// Paths are equal if they have the same segments and end alike.
+impl PartialEq for CanonicalPath<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.trailing_slash == other.trailing_slash && self.segments().eq(other.segments())
+    }
+}
+
+impl Eq for CanonicalPath<'_> {}

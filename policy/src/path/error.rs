@@ -93,25 +93,6 @@ impl PathError {
             | Self::NotUtf8 { at } => at,
         }
     }
-
-    /// The same error in a text in which the path begins `by` bytes later.
-    pub(crate) const fn moved(self, by: usize) -> Self {
-        match self {
-            Self::NotAbsolute => Self::NotAbsolute,
-            Self::Fragment { at } => Self::Fragment { at: at + by },
-            Self::EmptySegment { at } => Self::EmptySegment { at: at + by },
-            Self::DotSegment { at } => Self::DotSegment { at: at + by },
-            Self::Backslash { at } => Self::Backslash { at: at + by },
-            Self::Control { at } => Self::Control { at: at + by },
-            Self::Space { at } => Self::Space { at: at + by },
-            Self::Parameters { at } => Self::Parameters { at: at + by },
-            Self::EncodedSlash { at } => Self::EncodedSlash { at: at + by },
-            Self::NeedlessEncoding { at, found } => Self::NeedlessEncoding { at: at + by, found },
-            Self::DoubleEncoding { at } => Self::DoubleEncoding { at: at + by },
-            Self::BrokenEncoding { at } => Self::BrokenEncoding { at: at + by },
-            Self::NotUtf8 { at } => Self::NotUtf8 { at: at + by },
-        }
-    }
 }
 
 impl fmt::Display for PathError {

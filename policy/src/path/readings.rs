@@ -3,56 +3,66 @@
 //! A service that keeps `%2F` or `;` has decided how it reads them, but what
 //! stands before or behind it may not agree: a deny rule must hold in each reading.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
-use smallvec::SmallVec;
-
-use super::{CanonicalPath, Segments};
+use super::CanonicalPath;
 
 impl CanonicalPath<'_> {
     /// How else the path can be read: split at kept `/`, cut at kept `;`, and both
     /// in either order. Empty for nearly every path.
-    pub(crate) fn other_readings(&self) -> SmallVec<[CanonicalPath<'_>; 4]> {
+    pub(crate) fn other_readings(&self) -> Vec<CanonicalPath<'_>> {
         if !self.several_readings {
-            return SmallVec::new();
+            return Vec::new();
         }
         let (split, cut) = (self.split_at_slashes(), self.cut_parameters());
-        let split_then_cut = split.cut_parameters().into_owned();
-        let cut_then_split = cut.split_at_slashes().into_owned();
-        let mut readings = SmallVec::<[CanonicalPath<'_>; 4]>::new();
-        for reading in [split, cut, split_then_cut, cut_then_split] {
-            if reading.segments != self.segments && !readings.contains(&reading) {
+        let mut readings = Vec::with_capacity(4);
+        for segments in [
+            split.cut_parameters().segments,
+            cut.split_at_slashes().segments,
+            split.segments,
+            cut.segments,
+        ] {
+            let reading = self.with(segments);
+            if reading != *self && !readings.contains(&reading) {
                 readings.push(reading);
             }
         }
         readings
     }
 
+    /// Servers that decode before they route.
     fn split_at_slashes(&self) -> CanonicalPath<'_> {
-        let pieces = self.segments.iter().flat_map(|segment| segment.split('/'));
-        self.reading(pieces.filter(|piece| !piece.is_empty()))
+        self.with(
+            self.segments
+                .iter()
+                .flat_map(|segment| self.pieces(segment)),
+        )
     }
 
+    fn pieces(&self, segment: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let text = self.text.get(segment.clone()).unwrap_or_default();
+        let mut at = segment.start;
+        let pieces = text.split('/').map(move |piece| {
+            let start = at;
+            at += piece.len() + 1;
+            start..start + piece.len()
+        });
+        pieces.filter(|piece| !piece.is_empty())
+    }
+
+    /// Servers that drop parameters before they route.
     fn cut_parameters(&self) -> CanonicalPath<'_> {
-        let names = self.segments.iter();
-        self.reading(names.filter_map(|segment| segment.split(';').next()))
+        self.with(self.segments.iter().map(|segment| {
+            let text = self.text.get(segment.clone()).unwrap_or_default();
+            let end = text.find(';').unwrap_or(text.len());
+            segment.start..segment.start + end
+        }))
     }
 
-    fn reading<'s>(&self, segments: impl Iterator<Item = &'s str>) -> CanonicalPath<'s> {
+    fn with(&self, segments: impl IntoIterator<Item = Range<usize>>) -> CanonicalPath<'_> {
         CanonicalPath {
-            segments: segments.map(Cow::Borrowed).collect(),
-            trailing_slash: self.trailing_slash,
-            several_readings: false,
-        }
-    }
-
-    fn into_owned<'o>(self) -> CanonicalPath<'o> {
-        let segments = self.segments.into_iter();
-        let owned: Segments<'o> = segments
-            .map(|segment| Cow::Owned(segment.into_owned()))
-            .collect();
-        CanonicalPath {
-            segments: owned,
+            text: Cow::Borrowed(&self.text),
+            segments: segments.into_iter().collect(),
             trailing_slash: self.trailing_slash,
             several_readings: false,
         }

@@ -62,10 +62,8 @@ fn check_literal(literal: Part<'_>) -> Result<(), PatternError> {
     if let Some(at) = literal.text.find('*') {
         let star = literal.part(at..at + 1);
         // A name that is taken would have to repeat its value.
-        let names = ["{id}", "{id2}", "{id3}"].into_iter();
-        let free = names
-            .filter(|name| !star.replaced("").contains(name))
-            .next();
+        let mut names = ["{id}", "{id2}", "{id3}"].into_iter();
+        let free = names.find(|name| !star.replaced("").contains(name));
         let error = star.error(Kind::PathWildcard);
         return Err(match free {
             Some(name) => error.suggest(star.replaced(name)),

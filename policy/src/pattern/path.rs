@@ -76,7 +76,7 @@ impl PathPattern {
 
     /// Whether `path` has the pattern's shape: all but what captures stand for.
     pub(crate) fn fits(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> bool {
-        let texts = path.segments();
+        let mut texts = path.segments();
         let length = if self.tail {
             self.segments.len() <= texts.len()
         } else {
@@ -84,7 +84,7 @@ impl PathPattern {
                 && (slash == TrailingSlash::Ignore
                     || self.trailing_slash == path.has_trailing_slash())
         };
-        let mut pairs = self.segments.iter().zip(texts);
+        let mut pairs = self.segments.iter().zip(&mut texts);
         length && pairs.all(|(segment, text)| segment.value(text).is_some())
     }
 
@@ -95,14 +95,17 @@ impl PathPattern {
         path: &'v CanonicalPath<'_>,
         bindings: &mut Bindings<'v>,
     ) -> bool {
-        let mut pairs = self.segments.iter().zip(path.segments());
-        pairs.all(
-            |(segment, text)| match (segment.name(), segment.value(text)) {
-                (Some(name), Some(value)) => bindings.bind(name, value),
-                (Some(_), None) => false,
-                (None, _) => true,
-            },
-        )
+        let mut values = self.values(path);
+        values.all(|(name, value)| bindings.bind(name, value))
+    }
+
+    /// The captures of a path that fits, with repetitions.
+    pub(crate) fn values<'v>(
+        &'v self,
+        path: &'v CanonicalPath<'_>,
+    ) -> impl Iterator<Item = (&'v str, &'v str)> {
+        let pairs = self.segments.iter().zip(path.segments());
+        pairs.filter_map(|(segment, text)| Some((segment.name()?, segment.value(text)?)))
     }
 
     /// How many leading segments agree; those that are literally equal count twice.

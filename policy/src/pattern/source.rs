@@ -49,12 +49,6 @@ impl<'t> Part<'t> {
         })
     }
 
-    /// The text without surrounding spaces.
-    pub(super) fn trimmed(&self) -> Self {
-        let lead = self.text.len() - self.text.trim_start().len();
-        self.part(lead..lead + self.text.trim().len())
-    }
-
     /// An error about all of this part.
     pub(super) const fn error(&self, kind: PatternErrorKind) -> PatternError {
         PatternError::new(kind, self.span())

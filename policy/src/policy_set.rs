@@ -1,0 +1,85 @@
+//! Every document, compiled.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use crate::{
+    Location, PathOptions, RuleRef, SpiffeId,
+    pattern::TrailingSlash,
+    spec::Enforcement,
+    table::{Rule, RuleTable},
+};
+
+/// Every document of one directory, compiled. Immutable, `Send` and `Sync`; a new
+/// revision is a new set. An empty one denies everything.
+#[derive(Debug, Default)]
+pub struct PolicySet {
+    /// Indexes into `policies`. The hash needs no secret: what is in the map comes
+    /// from documents, and callers only look things up.
+    pub(crate) services: HashMap<Box<str>, usize, FixedState>,
+    pub(crate) policies: Box<[ServicePolicy]>,
+    pub(crate) mesh: Mesh,
+}
+
+/// One team's rules for calls to its services.
+#[derive(Debug)]
+pub(crate) struct ServicePolicy {
+    pub(crate) document: Document,
+    pub(crate) owner: Option<Box<str>>,
+    pub(crate) help: Option<Box<str>>,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) paths: PathOptions,
+    pub(crate) keep_override_headers: bool,
+    pub(crate) allow: RuleTable,
+    pub(crate) deny: RuleTable,
+}
+
+/// The operator's rules; without a document, no rules and everything enforced.
+#[derive(Debug, Default)]
+pub(crate) struct Mesh {
+    pub(crate) document: Document,
+    pub(crate) unpolicied: Enforcement,
+    pub(crate) identity: Enforcement,
+    pub(crate) allow: RuleTable,
+    pub(crate) deny: RuleTable,
+}
+
+/// What rules are named by.
+#[derive(Debug, Default)]
+pub(crate) struct Document {
+    pub(crate) name: Box<str>,
+    pub(crate) file: Box<str>,
+}
+
+impl PolicySet {
+    /// The policy for calls to `service`. A callee without an ID has none.
+    pub(crate) fn policy_for(&self, service: Option<&SpiffeId>) -> Option<&ServicePolicy> {
+        let index = self.services.get(service?.as_str())?;
+        self.policies.get(*index)
+    }
+}
+
+impl ServicePolicy {
+    /// What a trailing slash means to allow rules that decide about this service.
+    pub(crate) const fn trailing_slash(&self) -> TrailingSlash {
+        if self.paths.ignore_trailing_slash {
+            TrailingSlash::Ignore
+        } else {
+            TrailingSlash::Keep
+        }
+    }
+}
+
+impl Document {
+    pub(crate) fn rule_ref<'p>(&'p self, rule: &'p Rule) -> RuleRef<'p> {
+        RuleRef {
+            name: &rule.name,
+            policy: &self.name,
+            location: Location {
+                file: &self.file,
+                line: rule.line,
+            },
+        }
+    }
+}

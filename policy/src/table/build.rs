@@ -1,0 +1,128 @@
+//! Compiling rules into a table.
+
+use super::{
+    FromEntry, FromKind, Rule, RuleTable, ToEntry,
+    callers::{CallerIndex, CallerIndexBuilder},
+    ids,
+    trie::{SegmentTrie, Step, TrieBuilder},
+};
+use crate::{
+    BuildError,
+    pattern::PathSegment,
+    spec::{Callers, RuleSpec},
+};
+
+/// Looking at this many rules one by one is as fast as finding the right one by path.
+pub(super) const FEW: usize = 16;
+
+/// Looking at this many lines for the one that came closest is fast enough for a
+/// refusal; more of them are indexed.
+pub(crate) const MANY_LINES: usize = 256;
+
+impl RuleTable {
+    /// Compiles `rules`, whose captures bind.
+    pub(crate) fn build(rules: Vec<RuleSpec>) -> Result<Self, BuildError> {
+        let mut lists = Lists::default();
+        for rule in rules {
+            lists.push(rule)?;
+        }
+        let callers = index_callers(&lists)?;
+        let paths = if callers.most_candidates() > FEW || lists.to.len() > MANY_LINES {
+            Some(index_paths(&lists.to)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            rules: lists.rules.into(),
+            from: lists
+                .from
+                .into_iter()
+                .map(FromEntry::without_members)
+                .collect(),
+            to: lists.to.into(),
+            callers,
+            paths,
+        })
+    }
+}
+
+/// The lists of a table while they grow.
+#[derive(Default)]
+struct Lists {
+    rules: Vec<Rule>,
+    from: Vec<FromEntry>,
+    to: Vec<ToEntry>,
+}
+
+impl Lists {
+    fn push(&mut self, spec: RuleSpec) -> Result<(), BuildError> {
+        let rule = ids::next(self.rules.len())?;
+        let (first_from, first_to) = (ids::next(self.from.len())?, ids::next(self.to.len())?);
+        self.from
+            .extend(spec.from.into_iter().map(|from| FromEntry {
+                rule,
+                line: from.line,
+                text: from.text.into(),
+                kind: match from.callers {
+                    Callers::Pattern(pattern) => FromKind::Pattern(pattern),
+                    Callers::Group(members) => FromKind::Group(members.into()),
+                },
+            }));
+        self.to.extend(spec.to.into_iter().map(|to| ToEntry {
+            rule,
+            line: to.line,
+            text: to.text.into(),
+            operation: to.operation,
+        }));
+        self.rules.push(Rule {
+            name: spec.name.into(),
+            line: spec.line,
+            from: first_from..ids::next(self.from.len())?,
+            to: first_to..ids::next(self.to.len())?,
+            exception: spec.exception,
+        });
+        Ok(())
+    }
+}
+
+fn index_callers(lists: &Lists) -> Result<CallerIndex, BuildError> {
+    let mut index = CallerIndexBuilder::default();
+    for (id, entry) in lists.from.iter().enumerate() {
+        let patterns = match &entry.kind {
+            FromKind::Pattern(pattern) => std::slice::from_ref(pattern),
+            FromKind::Group(members) => members,
+        };
+        for pattern in patterns {
+            index.insert(pattern, ids::next(id)?)?;
+        }
+    }
+    index.finish()
+}
+
+fn index_paths(lines: &[ToEntry]) -> Result<SegmentTrie, BuildError> {
+    let mut index = TrieBuilder::default();
+    for (id, line) in lines.iter().enumerate() {
+        let path = &line.operation.path;
+        let steps = path.segments().iter().map(|segment| match segment {
+            PathSegment::Literal(text) => Step::Literal(text),
+            PathSegment::Any | PathSegment::Capture(_) => Step::Any,
+            PathSegment::Partial(partial) => Step::Partial(&partial.prefix, &partial.suffix),
+        });
+        index.insert(steps, path.has_tail(), ids::next(id)?)?;
+    }
+    index.finish()
+}
+
+impl FromEntry {
+    /// Forgets the members of a group that the index answers for: groups are large,
+    /// and many rules name the same one.
+    fn without_members(mut self) -> Self {
+        if let FromKind::Group(members) = self.kind {
+            let wild = members
+                .into_iter()
+                .filter(|member| member.exact().is_none());
+            self.kind = FromKind::Group(wild.collect());
+        }
+        self
+    }
+}
