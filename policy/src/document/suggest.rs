@@ -38,9 +38,18 @@ fn fold(word: &str) -> String {
 
 /// `a`, `b` or `c`, each in backticks.
 pub(super) fn one_of(words: &[&str]) -> String {
+    enumeration(words, "or")
+}
+
+/// `a`, `b` and `c`, each in backticks.
+pub(super) fn all_of(words: &[&str]) -> String {
+    enumeration(words, "and")
+}
+
+fn enumeration(words: &[&str], last_by: &str) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} {last_by} {last}", rest.join(", ")),
         Some((last, _)) => last.clone(),
         None => String::new(),
     }

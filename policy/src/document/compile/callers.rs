@@ -17,7 +17,10 @@ impl<'a> Compiler<'a, '_> {
     /// A service that is called: one exact identity, which no other document names.
     pub(super) fn callee(&mut self, written: &'a Written<'a>) -> Option<SpiffeId> {
         if is_group_name(written) {
-            let message = format!("`{}` is no service: it has no `/`", Quoted(&written.text));
+            let message = format!(
+                "`{}` is not a service: it has no `/`",
+                Quoted(&written.text)
+            );
             let finding = Finding::new(Code::NotExact, written.span, message);
             self.sink
                 .push(finding.help("a service is one exact identity, as in `/ns/shop/sa/orders`"));
@@ -57,7 +60,7 @@ impl<'a> Compiler<'a, '_> {
     fn member(&mut self, written: &'a Written<'a>) -> Option<CallerPattern> {
         if is_group_name(written) {
             let message = format!(
-                "`{}` is no identity, and groups do not nest",
+                "`{}` is not an identity, and groups do not nest",
                 Quoted(&written.text)
             );
             self.sink
@@ -117,7 +120,7 @@ impl<'a> Compiler<'a, '_> {
         let name = Quoted(&written.text);
         let finding = |code, message| Finding::new(code, written.span, message);
         if matches!(&*written.text, "*" | "**") {
-            let message = format!("`{name}` alone is no caller");
+            let message = format!("`{name}` alone is not a caller");
             return finding(Code::InvalidCaller, message)
                 .help("`/**` is every verified caller of the mesh's own trust domain");
         }
@@ -151,7 +154,7 @@ impl<'a> Compiler<'a, '_> {
         };
         parsed
             .map_err(|error| {
-                let message = format!("`{}` is no caller: {error}", Quoted(&written.text));
+                let message = format!("`{}` is not a caller: {error}", Quoted(&written.text));
                 let place = written.part(self.sources, error.span());
                 let finding = Finding::new(Code::InvalidCaller, place, message);
                 self.sink.push(match (error.suggestion(), error.kind()) {

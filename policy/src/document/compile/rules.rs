@@ -65,13 +65,15 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn invalid_operation(&self, written: &Written<'_>, error: &PatternError) -> Finding {
-        let message = format!("`{}` is no operation: {error}", Quoted(&written.text));
+        let message = format!("`{}` is not an operation: {error}", Quoted(&written.text));
         let place = written.part(self.sources, error.span());
         let finding = Finding::new(Code::InvalidOperation, place, message);
-        if error.kind() == PatternErrorKind::NoPath && self.is_before_comma(written) {
-            let whole = quote(&format!("{},… /path", written.text));
+        if error.kind() == PatternErrorKind::NoPath
+            && let Some(whole) = self.cut_by_commas(written)
+        {
             return finding.help(format!(
-                "within brackets a comma separates entries; quote an operation with several methods: `{whole}`"
+                "in brackets a comma separates entries; quote the operation: `{}`",
+                quote(whole)
             ));
         }
         match error.suggestion() {
@@ -80,11 +82,20 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    /// Whether `[POST,PUT /orders]` cut the entry short.
-    fn is_before_comma(&self, written: &Written<'_>) -> bool {
-        let source = self.sources.get(written.span.file as usize);
-        let after = source.and_then(|one| one.text().get(written.span.end as usize..));
-        after.is_some_and(|after| after.starts_with(','))
+    /// The whole operation of which `[POST,PUT /orders]` makes two entries.
+    fn cut_by_commas(&self, written: &Written<'_>) -> Option<&str> {
+        let source = self.sources.get(written.span.file as usize)?;
+        let rest = source.text().get(written.span.start as usize..)?;
+        let line = rest.lines().next()?;
+        let slash = line.find('/')?;
+        let end = line.get(slash..)?.find([',', ']'])?.saturating_add(slash);
+        let whole = line.get(..end)?;
+        let methods = whole.get(..slash)?;
+        let is_list = methods.contains(',')
+            && methods
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || matches!(b, b',' | b' '));
+        is_list.then(|| whole.trim_end())
     }
 
     fn unbound(&mut self, error: &BindingError, from: &[&Written<'_>], to: &[&Written<'_>]) {

@@ -5,15 +5,20 @@ use super::{
         Code,
         finding::{Finding, Quoted, Sink},
         raw::Exception,
-        suggest::one_of,
+        suggest::all_of,
         time::parse_time,
         yaml::{Entry, Node},
     },
-    Fields, What,
+    Fields, Shape, What,
     values::{prose, unquoted},
 };
 
-const FIELDS: [&str; 4] = ["reason", "ticket", "approvedBy", "expires"];
+/// What is missing is told as an exception's own fault, so nothing is required here.
+const SHAPE: Shape = Shape {
+    name: "an exception",
+    known: &["reason", "ticket", "approvedBy", "expires"],
+    required: &[],
+};
 
 /// Characters of each text: a paragraph.
 const LONGEST: usize = 1_024;
@@ -21,16 +26,11 @@ const LONGEST: usize = 1_024;
 /// Reads the exception of an allow rule.
 pub(super) fn read(entry: Entry<'_>, sink: &mut Sink) -> Option<Exception> {
     let what = What::Field("exception");
-    let mut fields = Fields::open(entry.value, what, "an exception", &FIELDS, sink)?;
-    let missing: Vec<&str> = FIELDS
-        .into_iter()
-        .filter(|field| fields.lacks(field))
-        .collect();
+    let mut fields = Fields::open(entry.value, what, &SHAPE, sink)?;
+    let known = SHAPE.known.iter().copied();
+    let missing: Vec<&str> = known.filter(|field| fields.lacks(field)).collect();
     if !missing.is_empty() {
-        let message = format!(
-            "the exception lacks {}",
-            one_of(&missing).replace(" or ", " and ")
-        );
+        let message = format!("the exception lacks {}", all_of(&missing));
         let finding = Finding::new(Code::IncompleteException, entry.key_span, message);
         sink.push(
             finding.help("an exception has all of `reason`, `ticket`, `approvedBy` and `expires`"),
@@ -59,7 +59,10 @@ fn expires(node: Node<'_>, sink: &mut Sink) -> Option<Exception> {
             span: written.span,
         }),
         Err(error) => {
-            let message = format!("`{}` is no point in time: {error}", Quoted(&written.text));
+            let message = format!(
+                "`{}` is not a point in time: {error}",
+                Quoted(&written.text)
+            );
             let finding = Finding::new(Code::InvalidTime, written.span, message);
             sink.push(match error.suggestion(&written.text) {
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),

@@ -5,7 +5,7 @@ use super::{
         Code,
         finding::{Finding, Quoted, Sink},
         source::Span,
-        suggest::{nearest, one_of},
+        suggest::{all_of, nearest},
         yaml::{Entry, Node, Value},
     },
     values::{What, wrong_type},
@@ -47,25 +47,35 @@ const HOMES: [(&str, &[&str]); 6] = [
     ),
 ];
 
+/// What a rule is called in findings.
+pub(super) const RULE: &str = "a rule";
+
+/// Which fields a kind of mapping has.
+pub(super) struct Shape {
+    /// What it is called: `a rule`.
+    pub(super) name: &'static str,
+    /// Its fields.
+    pub(super) known: &'static [&'static str],
+    /// Those of them that must be there.
+    pub(super) required: &'static [&'static str],
+}
+
 /// What is left of a mapping while its reader takes fields out of it.
 pub(super) struct Fields<'s> {
-    /// `a rule`.
-    name: &'static str,
     /// Where a field that is not there is missed.
     start: Span,
     entries: Vec<Entry<'s>>,
     /// Known fields that unknown ones were probably meant to be: they are not missed too.
-    meant: Vec<&'static str>,
+    meant: Vec<&'s str>,
 }
 
 impl<'s> Fields<'s> {
-    /// Opens the mapping `what`, of which `name` tells the kind, and makes a finding of
-    /// every field that is not `known`. `None` if it is no mapping.
+    /// Opens the mapping `what`, of a shape, and makes a finding of every field that the
+    /// shape does not know or misses. `None` if it is no mapping.
     pub(super) fn open(
         node: Node<'s>,
         what: What<'_>,
-        name: &'static str,
-        known: &'static [&'static str],
+        shape: &'static Shape,
         sink: &mut Sink,
     ) -> Option<Self> {
         let entries = match node.value {
@@ -78,18 +88,18 @@ impl<'s> Fields<'s> {
         };
         let start = entries.first().map_or(node.span, |first| first.key_span);
         let mut fields = Self {
-            name,
             start,
             entries: Vec::new(),
             meant: Vec::new(),
         };
         for entry in entries {
-            if known.contains(&entry.key.as_ref()) {
+            if shape.known.contains(&entry.key.as_ref()) {
                 fields.entries.push(entry);
             } else {
-                fields.unknown(&entry, known, sink);
+                fields.unknown(&entry, shape, sink);
             }
         }
+        fields.require(shape, shape.required, sink);
         Some(fields)
     }
 
@@ -99,15 +109,21 @@ impl<'s> Fields<'s> {
         Some(self.entries.swap_remove(at))
     }
 
-    /// The field `name`; a finding is made if it is not there.
-    pub(super) fn require(&mut self, name: &str, sink: &mut Sink) -> Option<Entry<'s>> {
-        let entry = self.take(name);
-        if entry.is_none() && !self.meant.contains(&name) {
-            let message = format!("{} needs `{name}`", self.name);
-            let finding = Finding::new(Code::MissingField, self.start, message);
-            sink.push(finding.label(format!("`{name}` is missing here")));
+    /// Makes a finding if some of these fields are not there.
+    pub(super) fn require(&self, shape: &Shape, required: &[&str], sink: &mut Sink) {
+        let required = required.iter().copied();
+        let missing: Vec<&str> = required.filter(|one| self.lacks(one)).collect();
+        if missing.is_empty() {
+            return;
         }
-        entry
+        let message = format!("{} needs {}", shape.name, all_of(&missing));
+        let finding = Finding::new(Code::MissingField, self.start, message);
+        // What is written as several rules was often meant as one.
+        sink.push(if missing.len() > 1 && shape.name == RULE {
+            finding.help("the fields of one rule stand below each other, with one `-` before the first of them")
+        } else {
+            finding
+        });
     }
 
     /// Whether `name` is not there, and nothing that was meant to be it either.
@@ -125,19 +141,21 @@ impl<'s> Fields<'s> {
         self.start
     }
 
-    fn unknown(&mut self, entry: &Entry<'_>, known: &'static [&'static str], sink: &mut Sink) {
-        let message = format!("unknown field `{}` in {}", Quoted(&entry.key), self.name);
+    fn unknown(&mut self, entry: &Entry<'_>, shape: &Shape, sink: &mut Sink) {
+        let message = format!("unknown field `{}` in {}", Quoted(&entry.key), shape.name);
         let finding = Finding::new(Code::UnknownField, entry.key_span, message);
         let home = HOMES
             .iter()
             .find(|(_, fields)| fields.contains(&entry.key.as_ref()));
-        sink.push(match (home, nearest(&entry.key, known.iter().copied())) {
-            (Some((home, _)), _) => finding.help(format!("`{}` belongs into {home}", entry.key)),
-            (None, Some(meant)) => {
-                self.meant.push(meant);
-                finding.label(format!("did you mean `{meant}`?"))
-            }
-            (None, None) => finding.help(format!("the fields here are {}", one_of(known))),
-        });
+        sink.push(
+            match (home, nearest(&entry.key, shape.known.iter().copied())) {
+                (Some((home, _)), _) => finding.help(format!("`{}` belongs in {home}", entry.key)),
+                (None, Some(meant)) => {
+                    self.meant.push(meant);
+                    finding.label(format!("did you mean `{meant}`?"))
+                }
+                (None, None) => finding.help(format!("it has {}", all_of(shape.known))),
+            },
+        );
     }
 }

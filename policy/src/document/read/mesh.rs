@@ -8,19 +8,23 @@ use super::{
         source::Span,
         yaml::Node,
     },
-    Fields, What, rules, text,
+    Fields, Shape, What, rules, text,
     values::word,
 };
-use crate::{TrustDomain, spec::Enforcement};
+use crate::{SpiffeIdError, TrustDomain, spec::Enforcement};
 
-const FIELDS: [&str; 6] = [
-    "trustDomain",
-    "unpolicied",
-    "identity",
-    "shadow",
-    "allow",
-    "deny",
-];
+const SHAPE: Shape = Shape {
+    name: "a `MeshPolicy`",
+    known: &[
+        "trustDomain",
+        "unpolicied",
+        "identity",
+        "shadow",
+        "allow",
+        "deny",
+    ],
+    required: &[],
+};
 
 /// Reads `spec`; `None` if nothing can be said of it.
 pub(super) fn read<'s>(
@@ -30,7 +34,7 @@ pub(super) fn read<'s>(
     sink: &mut Sink,
 ) -> Option<Mesh<'s>> {
     let what = What::Field("spec");
-    let mut fields = Fields::open(spec, what, "a `MeshPolicy`", &FIELDS, sink)?;
+    let mut fields = Fields::open(spec, what, &SHAPE, sink)?;
     let trust_domain = fields
         .take("trustDomain")
         .map(|entry| trust_domain(entry.value, sink));
@@ -60,18 +64,28 @@ fn trust_domain(node: Node<'_>, sink: &mut Sink) -> TrustDomainField {
     match TrustDomain::parse(&written.text) {
         Ok(domain) => TrustDomainField::Given(domain, written.span),
         Err(error) => {
-            let message = format!("`{}` is no trust domain: {error}", Quoted(&written.text));
-            let finding = Finding::new(Code::InvalidTrustDomain, written.span, message);
-            let bare = written
-                .text
-                .strip_prefix("spiffe://")
-                .map(|rest| rest.trim_end_matches('/'));
-            sink.push(match bare.filter(|bare| TrustDomain::parse(bare).is_ok()) {
-                Some(bare) => finding.help(format!("write the bare name: `{bare}`")),
-                None => finding,
-            });
+            sink.push(invalid_trust_domain(&written, &error));
             TrustDomainField::Invalid
         }
+    }
+}
+
+fn invalid_trust_domain(written: &Written<'_>, error: &SpiffeIdError) -> Finding {
+    let bare = written.text.strip_prefix("spiffe://");
+    let bare = bare.map(|rest| rest.split('/').next().unwrap_or_default());
+    let finding = |message| Finding::new(Code::InvalidTrustDomain, written.span, message);
+    match bare.filter(|bare| TrustDomain::parse(bare).is_ok()) {
+        Some(bare) => {
+            let message = format!(
+                "`{}` is not the name of a trust domain",
+                Quoted(&written.text)
+            );
+            finding(message).label(format!("write the bare name: `{bare}`"))
+        }
+        None => finding(format!(
+            "`{}` is not the name of a trust domain: {error}",
+            Quoted(&written.text)
+        )),
     }
 }
 

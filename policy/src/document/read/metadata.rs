@@ -7,14 +7,18 @@ use super::{
         raw::Written,
         yaml::{Node, Value},
     },
-    Fields, What, text,
+    Fields, Shape, What, text,
     values::{label_value, wrong_type},
 };
 
 /// `namespace`, `labels` and `annotations` are checked and otherwise left to
 /// Kubernetes. What only its API server writes (`uid`, `managedFields`, …) is unknown:
 /// a policy is written by people, not exported from a cluster.
-const FIELDS: [&str; 4] = ["name", "namespace", "labels", "annotations"];
+const SHAPE: Shape = Shape {
+    name: "`metadata`",
+    known: &["name", "namespace", "labels", "annotations"],
+    required: &["name"],
+};
 
 /// Characters of a DNS subdomain (RFC 1123, section 2.1), which is what Kubernetes
 /// takes for the name of an object.
@@ -22,7 +26,7 @@ const LONGEST_NAME: usize = 253;
 
 /// `metadata.name`.
 pub(super) fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
-    let mut fields = Fields::open(node, What::Field("metadata"), "`metadata`", &FIELDS, sink)?;
+    let mut fields = Fields::open(node, What::Field("metadata"), &SHAPE, sink)?;
     for field in ["labels", "annotations"] {
         if let Some(entry) = fields.take(field) {
             labels(entry.value, field, sink);
@@ -31,7 +35,7 @@ pub(super) fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
     if let Some(entry) = fields.take("namespace") {
         checked(entry.value, "namespace", sink);
     }
-    let name = fields.require("name", sink)?;
+    let name = fields.take("name")?;
     checked(name.value, "name", sink)
 }
 
@@ -40,7 +44,7 @@ fn checked<'s>(node: Node<'s>, field: &str, sink: &mut Sink) -> Option<Written<'
     let Some(fault) = fault(&name.text) else {
         return Some(name);
     };
-    let message = format!("`{}` is no name: {fault}", Quoted(&name.text));
+    let message = format!("`{}` is not a name: {fault}", Quoted(&name.text));
     let help = "a name has lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit";
     sink.push(Finding::new(Code::InvalidName, name.span, message).help(help));
     None

@@ -19,13 +19,18 @@ use super::{
     suggest::{nearest, one_of},
     yaml::Node,
 };
-use fields::Fields;
+use fields::{Fields, Shape};
 use values::{What, text};
 
 /// The group and version of every document.
 const API_VERSION: &str = "callgate.dev/v1alpha1";
 
-const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+const SHAPE: Shape = Shape {
+    name: "a document",
+    known: &["apiVersion", "kind", "metadata", "spec"],
+    // Of a kind that is not known, nobody can say what else it needs.
+    required: &["kind"],
+};
 
 /// Reads one document into `documents`.
 pub(super) fn document<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) {
@@ -39,12 +44,13 @@ pub(super) fn document<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: 
 /// one are then not blamed.
 fn content<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) -> Option<()> {
     let span = node.span;
-    let mut fields = Fields::open(node, What::Document, "a document", &FIELDS, sink)?;
+    let mut fields = Fields::open(node, What::Document, &SHAPE, sink)?;
     api_version(&mut fields, sink);
     let kind = kind(&mut fields, sink)?;
-    let metadata = fields.require("metadata", sink);
+    fields.require(&SHAPE, &["metadata", "spec"], sink);
+    let metadata = fields.take("metadata");
     let name = metadata.and_then(|entry| metadata::name(entry.value, sink));
-    let spec = fields.require("spec", sink).map(|entry| entry.value);
+    let spec = fields.take("spec").map(|entry| entry.value);
     match kind {
         Kind::Service => {
             let read = spec.and_then(|spec| service::read(name, span, spec, sink));
@@ -86,7 +92,7 @@ fn api_version(fields: &mut Fields<'_>, sink: &mut Sink) {
 }
 
 fn kind(fields: &mut Fields<'_>, sink: &mut Sink) -> Option<Kind> {
-    let entry = fields.require("kind", sink)?;
+    let entry = fields.take("kind")?;
     let written = text(entry.value, What::Field("kind"), sink)?;
     let kind = KINDS.iter().find(|(name, _)| *name == written.text);
     if kind.is_none() {

@@ -10,11 +10,17 @@ use super::{
         source::Span,
         yaml::{Entry, Node, Value},
     },
-    Fields, What, exception, text,
+    Fields, Shape, What, exception,
+    fields::RULE,
+    text,
     values::{maybe_empty, texts},
 };
 
-const FIELDS: [&str; 5] = ["name", "from", "to", "when", "exception"];
+const SHAPE: Shape = Shape {
+    name: RULE,
+    known: &["name", "from", "to", "when", "exception"],
+    required: &["name", "from", "to"],
+};
 
 /// Characters of a rule's name. It goes into every decision record and into metrics.
 const LONGEST_NAME: usize = 253;
@@ -39,13 +45,13 @@ pub(super) fn read<'s>(fields: &mut Fields<'s>, sink: &mut Sink) -> Rules<'s> {
 }
 
 fn rule<'s>(node: Node<'s>, field: &str, is_allow: bool, sink: &mut Sink) -> Option<Rule<'s>> {
-    let mut fields = Fields::open(node, What::Entry(field), "a rule", &FIELDS, sink)?;
+    let mut fields = Fields::open(node, What::Entry(field), &SHAPE, sink)?;
     let span = fields.start();
     let name = fields
-        .require("name", sink)
+        .take("name")
         .and_then(|entry| name(entry.value, sink));
     let list = |fields: &mut Fields<'s>, field, sink: &mut Sink| {
-        let entry = fields.require(field, sink);
+        let entry = fields.take(field);
         entry.map_or_else(Vec::new, |entry| texts(entry.value, field, sink))
     };
     let from = list(&mut fields, "from", sink);
@@ -81,7 +87,7 @@ fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
     } else {
         return Some(name);
     };
-    let message = format!("`{}` is no name: {fault}", Quoted(&name.text));
+    let message = format!("`{}` is not a name: {fault}", Quoted(&name.text));
     sink.push(Finding::new(Code::InvalidName, name.span, message));
     None
 }

@@ -8,23 +8,31 @@ use super::{
         source::Span,
         yaml::Node,
     },
-    Fields, What, rules,
+    Fields, Shape, What, rules,
     values::{prose, texts, word},
 };
 use crate::{PathOptions, spec::Enforcement};
 
-const FIELDS: [&str; 8] = [
-    "services",
-    "owner",
-    "help",
-    "enforcement",
-    "allow",
-    "deny",
-    "paths",
-    "overrideHeaders",
-];
+const SHAPE: Shape = Shape {
+    name: "a `ServicePolicy`",
+    known: &[
+        "services",
+        "owner",
+        "help",
+        "enforcement",
+        "allow",
+        "deny",
+        "paths",
+        "overrideHeaders",
+    ],
+    required: &["services"],
+};
 
-const PATH_FIELDS: [&str; 3] = ["encodedSlash", "parameters", "trailingSlash"];
+const PATHS: Shape = Shape {
+    name: "`spec.paths`",
+    known: &["encodedSlash", "parameters", "trailingSlash"],
+    required: &[],
+};
 
 /// Characters of `owner`. It goes into every refusal, and gRPC callers get it in a
 /// header, of which proxies hold some 8 KiB together.
@@ -41,8 +49,8 @@ pub(super) fn read<'s>(
     sink: &mut Sink,
 ) -> Option<Service<'s>> {
     let what = What::Field("spec");
-    let mut fields = Fields::open(spec, what, "a `ServicePolicy`", &FIELDS, sink)?;
-    let services = fields.require("services", sink);
+    let mut fields = Fields::open(spec, what, &SHAPE, sink)?;
+    let services = fields.take("services");
     let mut text = |fields: &mut Fields<'s>, field, longest| {
         let entry = fields.take(field)?;
         prose(entry.value, What::Field(field), longest, sink)
@@ -84,7 +92,7 @@ fn enforcement(fields: &mut Fields<'_>, sink: &mut Sink) -> (Enforcement, Option
 fn paths(node: Node<'_>, sink: &mut Sink) -> PathOptions {
     let span = node.span;
     let what = What::Field("paths");
-    let Some(mut fields) = Fields::open(node, what, "`spec.paths`", &PATH_FIELDS, sink) else {
+    let Some(mut fields) = Fields::open(node, what, &PATHS, sink) else {
         return PathOptions::default();
     };
     if fields.is_empty() {

@@ -141,7 +141,7 @@ pub(super) fn word<T: Copy>(
     let found = words.iter().find(|(word, _)| *word == written.text);
     if found.is_none() {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let message = format!("`{}` is no value of `{field}`", Quoted(&written.text));
+        let message = format!("`{field}` cannot be `{}`", Quoted(&written.text));
         let finding = Finding::new(Code::UnknownValue, written.span, message);
         sink.push(match nearest(&written.text, known.iter().copied()) {
             Some(meant) => finding.label(format!("did you mean `{meant}`?")),

@@ -1,19 +1,20 @@
 //! From the parser's events to nodes.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+use saphyr_parser::{Event, ScalarStyle};
 
-use super::{Entry, Node, Parsed, Style, Text, Value, offsets::Offsets, plain, refusal, syntax};
+use super::{
+    Entry, Node, Parsed, Style, Text, Value,
+    events::{Events, Spanned},
+    map::Map,
+    plain, refusal, syntax,
+};
 use crate::document::{
     Code, Limits, Source,
     finding::{Finding, Quoted, Sink},
     source::Span,
 };
-
-/// Keys up to which a mapping is searched for a repetition one by one: enough for every
-/// mapping of the language, labels apart.
-const FEW_KEYS: usize = 16;
 
 /// Reads every document of a text that consists of allowed characters.
 pub(super) fn documents<'s>(
@@ -23,10 +24,8 @@ pub(super) fn documents<'s>(
     sink: &mut Sink,
 ) -> Parsed<'s> {
     let mut builder = Builder {
-        parser: Parser::new_from_str(source.text()),
-        offsets: Offsets::new(source.text()),
+        events: Events::new(file, source),
         source,
-        file,
         depth_left: limits.depth,
         nodes_left: limits.nodes,
         limits: *limits,
@@ -41,18 +40,13 @@ pub(super) fn documents<'s>(
 struct Stopped;
 
 struct Builder<'s, 'k> {
-    parser: Parser<'s, StrInput<'s>>,
-    offsets: Offsets<'s>,
+    events: Events<'s>,
     source: &'s Source,
-    file: u32,
     depth_left: usize,
     nodes_left: usize,
     limits: Limits,
     sink: &'k mut Sink,
 }
-
-/// An event with its place.
-type Spanned<'s> = (Event<'s>, Span);
 
 impl<'s> Builder<'s, '_> {
     fn stream(&mut self, documents: &mut Vec<Node<'s>>) -> Result<(), Stopped> {
@@ -172,10 +166,8 @@ impl<'s> Builder<'s, '_> {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
                 let span = whole(start, map.last, span);
-                return Ok(Node {
-                    span,
-                    value: Value::Map(map.entries),
-                });
+                let value = map.value();
+                return Ok(Node { span, value });
             }
             let key = self.key((event, span))?;
             let value = self.next()?;
@@ -183,6 +175,10 @@ impl<'s> Builder<'s, '_> {
             let value = self.node(value, about)?;
             map.last = Some(value.span);
             if let Some((key, key_span)) = key {
+                if key == "<<" {
+                    self.sink.push(refusal::merge_key(key_span));
+                    map.is_merged = true;
+                }
                 self.insert(
                     &mut map,
                     Entry {
@@ -204,7 +200,6 @@ impl<'s> Builder<'s, '_> {
                     .flatten();
                 match other {
                     Some(other) => self.sink.push(syntax::key_not_text(span, &text, other)),
-                    None if text == "<<" => self.sink.push(refusal::merge_key(span)),
                     None => return Ok(Some((text, span))),
                 }
                 Ok(None)
@@ -284,85 +279,22 @@ impl<'s> Builder<'s, '_> {
     }
 
     fn next(&mut self) -> Result<Spanned<'s>, Stopped> {
-        match self.parser.next_event() {
-            Some(Ok((event, span))) => {
-                let span = Span {
-                    file: self.file,
-                    start: self.offset(span.start),
-                    end: self.offset(span.end),
-                };
-                Ok((event, span))
-            }
-            Some(Err(error)) => Err(self.syntax(&error)),
-            None => Ok((
-                Event::StreamEnd,
-                Span {
-                    file: self.file,
-                    ..Span::default()
-                },
-            )),
-        }
-    }
-
-    fn offset(&self, marker: Marker) -> u32 {
-        self.offsets.byte(marker.index())
-    }
-
-    fn syntax(&mut self, error: &ScanError) -> Stopped {
-        let at = self.offset(*error.marker());
-        let span = Span {
-            file: self.file,
-            start: at,
-            end: at,
-        };
-        // A parser that lost its way sees nulls before it notices.
-        let line = self.source.position(at).line;
-        let source = self.source;
-        self.sink.retract(|one| {
-            one.code == Code::Null
-                && one.span.file == span.file
-                && source.position(one.span.start).line == line
-        });
-        let finding = syntax::explain(self.source, span, error.info());
-        self.stop(finding)
+        self.events.next().map_err(|finding| {
+            let source = self.source;
+            let line = source.line_at(finding.span.start);
+            // A parser that lost its way sees nulls before it notices.
+            self.sink.retract(|one| {
+                one.code == Code::Null
+                    && one.span.file == finding.span.file
+                    && source.line_at(one.span.start) == line
+            });
+            self.stop(finding)
+        })
     }
 
     fn stop(&mut self, finding: Finding) -> Stopped {
         self.sink.push(finding);
         Stopped
-    }
-}
-
-/// A mapping while it is built.
-#[derive(Default)]
-struct Map<'s> {
-    entries: Vec<Entry<'s>>,
-    /// Where the keys are, once there are more than a few.
-    index: HashMap<Cow<'s, str>, usize>,
-    /// The last value.
-    last: Option<Span>,
-}
-
-impl<'s> Map<'s> {
-    /// Where `key` stands already.
-    fn first(&self, key: &str) -> Option<Span> {
-        let entry = if self.index.is_empty() {
-            self.entries.iter().find(|entry| entry.key == key)
-        } else {
-            self.index.get(key).and_then(|&at| self.entries.get(at))
-        };
-        entry.map(|entry| entry.key_span)
-    }
-
-    fn push(&mut self, entry: Entry<'s>) {
-        if self.entries.len() >= FEW_KEYS {
-            if self.index.is_empty() {
-                let keys = self.entries.iter().enumerate();
-                self.index = keys.map(|(at, entry)| (entry.key.clone(), at)).collect();
-            }
-            self.index.insert(entry.key.clone(), self.entries.len());
-        }
-        self.entries.push(entry);
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod build;
 mod characters;
+mod events;
+mod map;
 mod offsets;
 pub(super) mod plain;
 mod refusal;

@@ -71,13 +71,17 @@ pub(super) fn tag(source: &Source, span: Span, key: Option<&str>) -> Finding {
             Quoted(written)
         ),
     };
-    let help = match key {
-        Some(key) => format!(
+    let help = match (written.strip_prefix("!!"), key) {
+        (Some(core), _) => format!(
+            "remove `!!{}`",
+            Quoted(core.split(' ').next().unwrap_or_default())
+        ),
+        (None, Some(key)) => format!(
             "if it is meant as text, quote it: `{}: {}`",
             Quoted(key),
             quote(written)
         ),
-        None => format!("if it is meant as text, quote it: `{}`", quote(written)),
+        (None, None) => format!("if it is meant as text, quote it: `{}`", quote(written)),
     };
     let span = Span {
         end: span.start.saturating_add(offset(written.len())),

@@ -52,7 +52,7 @@ pub(super) fn explain(source: &Source, span: Span, info: &str) -> Finding {
 type Explain = fn(&Stop<'_>) -> Option<Finding>;
 
 /// What the parser says, and who can put it better. The first that can does.
-const EXPLANATIONS: [(&str, Explain); 21] = [
+const EXPLANATIONS: [(&str, Explain); 22] = [
     ("tag", tag),
     ("handle wasn't declared", tag),
     ("anchor", alias),
@@ -99,6 +99,9 @@ const EXPLANATIONS: [(&str, Explain); 21] = [
     }),
     ("tab", |stop| {
         stop.explain("a tab is not indentation in YAML", "indent with spaces")
+    }),
+    ("indentation in quoted", |stop| {
+        stop.explain("this quote is not closed", "close it, or leave it out")
     }),
     ("mapping values", colon),
     ("expected key", indentation),
@@ -223,7 +226,12 @@ fn indentation(stop: &Stop<'_>) -> Option<Finding> {
 /// YAML 1.2, section 5.3: reserved indicators.
 fn reserved(stop: &Stop<'_>) -> Option<Finding> {
     let c = stop.after.chars().next()?;
-    let message = format!("an unquoted text cannot begin with `{c}`");
+    let c = if c == '`' {
+        "a backtick".to_owned()
+    } else {
+        format!("`{c}`")
+    };
+    let message = format!("an unquoted text cannot begin with {c}");
     Some(
         stop.finding(message)
             .help(format!("quote it: `{}`", quote(stop.after.trim_end()))),
