@@ -2,11 +2,15 @@
 
 pub mod bundle;
 pub mod check;
+pub mod clock;
 pub mod health;
 pub mod live;
 pub mod metrics;
 #[cfg(test)]
 mod mint;
 pub mod record;
+pub mod reload;
+pub mod serve;
+mod settle;
 pub mod store;
 pub mod svid;

@@ -1,5 +1,172 @@
 //! Where policies come from: a directory of documents.
+//!
+//! ```text
+//!  directory ──read whole──► settled? ──load──► Policies ──swap──► Live
+//!                                        └─ findings: logged, the last good set stays
+//! ```
 
 mod read;
 
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use callgate_policy::{
+    Timestamp,
+    document::{LoadError, LoadOptions, Source, load},
+};
+use ring::digest::{Context, SHA256};
+
+use crate::{
+    health::Health,
+    live::{Live, Policies},
+    settle::settled,
+    svid::hex,
+};
+
 pub use read::{ReadError, read_sources};
+
+/// Keeps [`Live`] at what a directory holds.
+#[derive(Debug)]
+pub struct PolicyStore {
+    directory: PathBuf,
+    options: LoadOptions,
+    live: Arc<Live>,
+    health: Arc<Health>,
+    /// What was last taken or refused.
+    seen: Option<Seen>,
+}
+
+/// What a directory holds, or why that cannot be told; enough to see a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seen {
+    /// A hash of all that the meaning depends on.
+    Documents(String),
+    Unreadable(String),
+}
+
+impl PolicyStore {
+    /// A store that has not looked yet.
+    #[must_use]
+    pub const fn new(
+        directory: PathBuf,
+        options: LoadOptions,
+        live: Arc<Live>,
+        health: Arc<Health>,
+    ) -> Self {
+        Self {
+            directory,
+            options,
+            live,
+            health,
+            seen: None,
+        }
+    }
+
+    /// Looks at the directory and takes what is there if it is new: all of it if it
+    /// is in order, else nothing. Something new must be the same for `quiet`, so that
+    /// a file that is being written is not taken for a short one.
+    pub fn rescan(&mut self, quiet: Duration, now: Timestamp) {
+        let read = || {
+            let read = read_sources(&self.directory);
+            let seen = match &read {
+                Ok(sources) => Seen::Documents(self.digest(sources)),
+                Err(error) => Seen::Unreadable(error.to_string()),
+            };
+            (seen, read)
+        };
+        let Some((seen, read)) = settled(quiet, self.seen.as_ref(), read) else {
+            return;
+        };
+        match read {
+            Ok(sources) => self.take(&seen, &sources, now),
+            Err(error) => {
+                tracing::error!(%error, "policies cannot be read");
+                self.refuse(error.to_string());
+            }
+        }
+        self.seen = Some(seen);
+    }
+
+    fn take(&self, seen: &Seen, sources: &[Source], now: Timestamp) {
+        let digest = match seen {
+            Seen::Documents(digest) => digest.clone(),
+            Seen::Unreadable(_) => return,
+        };
+        match load(sources, &self.options) {
+            Ok(loaded) => {
+                let counts = loaded.counts;
+                self.live.set_policies(Policies {
+                    set: loaded.policies,
+                    counts,
+                    digest,
+                });
+                self.health
+                    .change(|condition| condition.policies.taken(now));
+                tracing::info!(
+                    documents = counts.documents,
+                    services = counts.services,
+                    rules = counts.rules,
+                    revision = self.live.current().revision(),
+                    "policies loaded"
+                );
+            }
+            Err(error) => {
+                tell(&error);
+                self.refuse(summary(&error));
+            }
+        }
+    }
+
+    fn refuse(&self, fault: String) {
+        self.health
+            .change(|condition| condition.policies.refused(fault));
+    }
+
+    fn digest(&self, sources: &[Source]) -> String {
+        let mut digest = Context::new(&SHA256);
+        let mut add = |text: &str| {
+            // Lengths, so that no two lists of texts read the same.
+            digest.update(&(text.len() as u64).to_be_bytes());
+            digest.update(text.as_bytes());
+        };
+        add(self
+            .options
+            .trust_domain
+            .as_ref()
+            .map_or("", |domain| domain.as_str()));
+        for source in sources {
+            add(source.name());
+            add(source.text());
+        }
+        hex(digest.finish().as_ref())
+    }
+}
+
+/// One line in the log for each finding.
+fn tell(error: &LoadError) {
+    match error {
+        LoadError::NoDocuments => tracing::error!("{error}"),
+        LoadError::Findings(findings) => {
+            for finding in findings.diagnostics() {
+                tracing::error!("{finding}");
+            }
+            if findings.omitted() > 0 {
+                tracing::error!("and {} more findings", findings.omitted());
+            }
+        }
+    }
+}
+
+/// One line for all findings.
+fn summary(error: &LoadError) -> String {
+    match error {
+        LoadError::NoDocuments => error.to_string(),
+        LoadError::Findings(findings) => {
+            let shown = findings.diagnostics().first();
+            let first = shown.map(ToString::to_string).unwrap_or_default();
+            match findings.diagnostics().len() + findings.omitted() {
+                0 | 1 => first,
+                all => format!("{first} (and {} more)", all - 1),
+            }
+        }
+    }
+}

@@ -1,9 +1,13 @@
 //! Trust bundles: the roots of each trust domain.
 
-use std::fmt;
+mod store;
+
+use std::{fmt, sync::Arc};
 
 use callgate_policy::{Timestamp, TrustDomain};
 use ring::digest::{Context, SHA256};
+
+pub use store::{BundleFileError, BundleStore};
 
 use crate::svid::{Anchor, AnchorError, PemError, certificates_of_file, hex};
 
@@ -13,10 +17,10 @@ const MAX_BYTES: usize = 1_048_576;
 const MAX_ANCHORS: usize = 256;
 
 /// The roots that one trust domain is verified against, and nobody else's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TrustBundle {
     trust_domain: TrustDomain,
-    anchors: Vec<Anchor>,
+    anchors: Arc<[Anchor]>,
     digest: String,
 }
 
@@ -66,7 +70,7 @@ impl TrustBundle {
         }
         Ok(Self {
             trust_domain,
-            anchors,
+            anchors: anchors.into(),
             digest: hex(digest.finish().as_ref()),
         })
     }

@@ -1,0 +1,93 @@
+//! Why a server does not start.
+
+use std::{fmt, io, path::PathBuf};
+
+use super::listen::Listen;
+use crate::bundle::BundleFileError;
+
+/// Why a server does not start. Whatever it is, nothing was started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener that others than this machine can reach, without TLS.
+    Plaintext {
+        /// Its option.
+        option: &'static str,
+        /// Its address.
+        address: Listen,
+    },
+    /// An address that cannot be bound.
+    Bind {
+        /// Its option.
+        option: &'static str,
+        /// The address.
+        address: Listen,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The directory of policies is not there, or no directory. What is in it may
+    /// still be put right while the server runs.
+    Policies {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No trust bundle, so nobody could ever be verified.
+    NoTrustBundle,
+    /// A trust bundle that cannot be used.
+    TrustBundle(BundleFileError),
+    /// The decision log cannot be opened.
+    DecisionLog {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system gives no thread.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plaintext { option, address } => write!(
+                f,
+                "`{option} {address}` can be reached from other machines and has no TLS, which \
+                 comes in a later release: use a loopback address or a unix socket, or say \
+                 `--danger-plaintext` where the network itself is trusted"
+            ),
+            Self::Bind {
+                option,
+                address,
+                error,
+            } => write!(f, "`{option} {address}`: cannot listen: {error}"),
+            Self::Policies { path, error } => {
+                write!(f, "`--policies {}`: {error}", path.display())
+            }
+            Self::NoTrustBundle => {
+                f.write_str("no `--trust-bundle`: without one no caller can be verified")
+            }
+            Self::TrustBundle(error) => error.fmt(f),
+            Self::DecisionLog { path, error } => write!(
+                f,
+                "`--decision-log {}`: cannot open it: {error}",
+                path.display()
+            ),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { error, .. }
+            | Self::Policies { error, .. }
+            | Self::DecisionLog { error, .. }
+            | Self::Thread(error) => Some(error),
+            Self::TrustBundle(error) => Some(error),
+            Self::Plaintext { .. } | Self::NoTrustBundle => None,
+        }
+    }
+}

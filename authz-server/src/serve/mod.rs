@@ -1,0 +1,267 @@
+//! The server as a whole: started at once or not at all, and stopped without losing
+//! a request.
+
+mod admin;
+mod error;
+mod listen;
+mod service;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use callgate_policy::{TrustDomain, document::LoadOptions};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    bundle::BundleStore,
+    check::Authorizer,
+    clock,
+    health::Health,
+    live::Live,
+    metrics::{Exposition, Metrics},
+    record::{Recorder, Sink},
+    reload::{Reloaded, Reloader},
+    store::PolicyStore,
+};
+
+pub use error::StartError;
+pub use listen::{Listen, ListenError};
+
+use self::listen::Bound;
+
+/// What a server is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The directory of documents.
+    pub policies: PathBuf,
+    /// What relative identities belong to, if no `MeshPolicy` says so.
+    pub trust_domain: Option<TrustDomain>,
+    /// The PEM file of each trust domain's roots.
+    pub trust_bundles: Vec<(TrustDomain, PathBuf)>,
+    /// Where Checks are answered.
+    pub listen: Listen,
+    /// Where health and metrics are shown.
+    pub admin: Listen,
+    /// Where decision records go; None is standard output.
+    pub decision_log: Option<PathBuf>,
+    /// Listen without TLS where others can connect.
+    pub danger_plaintext: bool,
+}
+
+/// A server that runs. Dropped, it stops in its own time; [`Self::drain`] waits for it.
+#[derive(Debug)]
+pub struct Running {
+    check: Listen,
+    admin: Listen,
+    health: Arc<Health>,
+    recorder: Recorder,
+    stop_checks: watch::Sender<bool>,
+    stop_admin: watch::Sender<bool>,
+    checks: JoinHandle<()>,
+    figures: JoinHandle<()>,
+    reloader: Reloader,
+}
+
+/// How a server stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Every request was answered.
+    pub requests: bool,
+    /// Every record was written.
+    pub records: bool,
+}
+
+/// Starts a server. It is ready if the policies are in order; if they are not, it
+/// refuses every call until they are.
+///
+/// # Errors
+/// If it is told something that it cannot do. Nothing is started then.
+pub async fn start(config: &Config) -> Result<Running, StartError> {
+    let bundles = check(config)?;
+    let (check_bound, admin_bound) = bind(config).await?;
+    let health = Arc::new(Health::default());
+    let live = Arc::new(Live::new(bundles.verifier()));
+    bundles.announce(&health, clock::now());
+    let recorder = recorder(config)?;
+    let mut policies = PolicyStore::new(
+        config.policies.clone(),
+        LoadOptions {
+            trust_domain: config.trust_domain.clone(),
+            ..LoadOptions::default()
+        },
+        Arc::clone(&live),
+        Arc::clone(&health),
+    );
+    policies.rescan(Duration::ZERO, clock::now());
+    health.scanned(clock::now());
+    let reloaded = Reloaded {
+        policies,
+        bundles,
+        live: Arc::clone(&live),
+        health: Arc::clone(&health),
+    };
+    let reloader = Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?;
+    Ok(run(
+        check_bound,
+        admin_bound,
+        live,
+        health,
+        recorder,
+        reloader,
+    ))
+}
+
+impl Running {
+    /// Where Checks are answered, with the port that was taken.
+    #[must_use]
+    pub const fn check_address(&self) -> &Listen {
+        &self.check
+    }
+
+    /// Where health and metrics are shown, with the port that was taken.
+    #[must_use]
+    pub const fn admin_address(&self) -> &Listen {
+        &self.admin
+    }
+
+    /// The server's condition.
+    #[must_use]
+    pub const fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Opens the decision log anew, as log rotation wants it.
+    pub fn reopen_decision_log(&self) {
+        self.recorder.reopen();
+    }
+
+    /// Stops: no longer ready, no new connections, every request that came is
+    /// answered, every record is written; all within `patience`, or given up.
+    pub async fn drain(self, patience: Duration) -> Drained {
+        let until = Instant::now() + patience;
+        let left = || until.saturating_duration_since(Instant::now());
+        self.health.drain();
+        self.stop_checks.send_replace(true);
+        let mut checks = self.checks;
+        let requests = tokio::time::timeout(left(), &mut checks).await.is_ok();
+        checks.abort();
+        let recorder = self.recorder;
+        // A record that is written late is better than none: a second at least.
+        let patience = left().max(Duration::from_secs(1));
+        let records = tokio::task::spawn_blocking(move || recorder.close(patience)).await;
+        self.stop_admin.send_replace(true);
+        let _ = tokio::time::timeout(left(), self.figures).await;
+        let _ = tokio::task::spawn_blocking(move || drop(self.reloader)).await;
+        Drained {
+            requests,
+            records: records.unwrap_or(false),
+        }
+    }
+}
+
+/// Everything that can be said without touching anything.
+fn check(config: &Config) -> Result<BundleStore, StartError> {
+    for (option, address) in listeners(config) {
+        if !address.is_local() && !config.danger_plaintext {
+            return Err(StartError::Plaintext {
+                option,
+                address: address.clone(),
+            });
+        }
+    }
+    let path = &config.policies;
+    let metadata = std::fs::metadata(path).and_then(|found| {
+        if found.is_dir() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    });
+    metadata.map_err(|error| StartError::Policies {
+        path: path.clone(),
+        error,
+    })?;
+    if config.trust_bundles.is_empty() {
+        return Err(StartError::NoTrustBundle);
+    }
+    BundleStore::open(&config.trust_bundles).map_err(StartError::TrustBundle)
+}
+
+const fn listeners(config: &Config) -> [(&'static str, &Listen); 2] {
+    [("--listen", &config.listen), ("--admin", &config.admin)]
+}
+
+async fn bind(config: &Config) -> Result<(Bound, Bound), StartError> {
+    let [check, admin] = listeners(config).map(|(option, address)| async move {
+        address.bind().await.map_err(|error| StartError::Bind {
+            option,
+            address: address.clone(),
+            error,
+        })
+    });
+    Ok((check.await?, admin.await?))
+}
+
+fn recorder(config: &Config) -> Result<Recorder, StartError> {
+    let sink = match &config.decision_log {
+        None => Sink::stdout(),
+        Some(path) => Sink::file(path).map_err(|error| StartError::DecisionLog {
+            path: path.clone(),
+            error,
+        })?,
+    };
+    Recorder::start(sink).map_err(StartError::Thread)
+}
+
+fn run(
+    check_bound: Bound,
+    admin_bound: Bound,
+    live: Arc<Live>,
+    health: Arc<Health>,
+    recorder: Recorder,
+    reloader: Reloader,
+) -> Running {
+    let (check, admin) = (check_bound.address().clone(), admin_bound.address().clone());
+    let metrics = Arc::new(Metrics::default());
+    let authorizer = Arc::new(Authorizer::new(
+        Arc::clone(&live),
+        recorder.clone(),
+        Arc::clone(&metrics),
+    ));
+    let exposition = Exposition::new(&metrics, live, Arc::clone(&health), recorder.clone());
+    let (stop_checks, checks_stop) = watch::channel(false);
+    let (stop_admin, admin_stop) = watch::channel(false);
+    let serving = service::serve(
+        check_bound,
+        authorizer,
+        metrics,
+        Arc::clone(&health),
+        checks_stop,
+    );
+    let checks = tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the check listener failed");
+        }
+    });
+    let showing = admin::serve(admin_bound, Arc::clone(&health), exposition, admin_stop);
+    let figures = tokio::spawn(async move {
+        if let Err(error) = showing.await {
+            tracing::error!(%error, "the admin listener failed");
+        }
+    });
+    Running {
+        check,
+        admin,
+        health,
+        recorder,
+        stop_checks,
+        stop_admin,
+        checks,
+        figures,
+        reloader,
+    }
+}

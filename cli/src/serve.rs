@@ -1,0 +1,165 @@
+//! `callgate serve`: the authorization service as a process.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use callgate_policy::TrustDomain;
+use callgate_server::serve::{self, Config, Listen, Running};
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// How to run the authorization service
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Directory of policies: every `*.yaml` below it; watched
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    policies: PathBuf,
+
+    /// Roots of a trust domain, PEM; once for each trust domain; watched
+    #[arg(long, value_name = "DOMAIN=FILE", required = true, value_parser = trust_bundle)]
+    trust_bundle: Vec<(TrustDomain, PathBuf)>,
+
+    /// What relative identities belong to, if no MeshPolicy says so
+    #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
+    trust_domain: Option<TrustDomain>,
+
+    /// Where proxies ask: an address, or `unix:PATH`
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
+    listen: Listen,
+
+    /// Where /healthz, /readyz and /metrics are
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9190")]
+    admin: Listen,
+
+    /// Where decision records go, a JSON line each; `-` is standard output. SIGHUP
+    /// opens the file anew
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    decision_log: PathBuf,
+
+    /// Seconds that a stopping server waits for requests in flight
+    #[arg(long, value_name = "SECONDS", default_value = "10",
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    drain_timeout: u64,
+
+    /// Listen without TLS where other machines can connect
+    #[arg(long)]
+    danger_plaintext: bool,
+
+    /// How the log on standard error looks
+    #[arg(long, value_enum, default_value = "human")]
+    format: LogFormat,
+}
+
+/// The log's form.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+/// Runs until told to stop. `CALLGATE_LOG` chooses what is logged (`info`, `debug`,
+/// `callgate_server=debug`).
+pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    log(args.format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let patience = Duration::from_secs(args.drain_timeout);
+    // Before anything is started, so that no early signal is lost.
+    let mut signals = Signals::new().context("cannot watch signals")?;
+    let running = serve::start(&config(args)).await?;
+    eprintln!(
+        "listening check={} admin={}",
+        running.check_address(),
+        running.admin_address()
+    );
+    signals.stop(&running).await;
+    tracing::info!("stopping");
+    let drained = running.drain(patience).await;
+    if !drained.requests || !drained.records {
+        tracing::warn!(
+            requests = drained.requests,
+            records = drained.records,
+            "not everything was finished in time"
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: ServeArgs) -> Config {
+    let to_stdout = args.decision_log.as_os_str() == "-";
+    Config {
+        policies: args.policies,
+        trust_domain: args.trust_domain,
+        trust_bundles: args.trust_bundle,
+        listen: args.listen,
+        admin: args.admin,
+        decision_log: (!to_stdout).then_some(args.decision_log),
+        danger_plaintext: args.danger_plaintext,
+    }
+}
+
+/// The signals that a server knows.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when it is time to stop.
+    async fn stop(&mut self, running: &Running) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => running.reopen_decision_log(),
+            }
+        }
+    }
+}
+
+/// Standard output belongs to the decision records.
+fn log(format: LogFormat) -> anyhow::Result<()> {
+    let filter = match std::env::var("CALLGATE_LOG") {
+        Ok(directives) => EnvFilter::try_new(&directives)
+            .with_context(|| format!("CALLGATE_LOG: `{directives}`"))?,
+        Err(_) => EnvFilter::new("info"),
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            subscriber.with_ansi(colour).init();
+        }
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+fn trust_bundle(text: &str) -> Result<(TrustDomain, PathBuf), String> {
+    let (domain, file) = text
+        .split_once('=')
+        .ok_or("not of the form `example.org=ca.pem`")?;
+    let domain = TrustDomain::parse(domain).map_err(|error| format!("`{domain}`: {error}"))?;
+    if file.is_empty() {
+        return Err("no file after `=`".to_owned());
+    }
+    Ok((domain, file.into()))
+}
