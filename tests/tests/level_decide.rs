@@ -1,0 +1,109 @@
+//! Level 1 of the table: `PolicySet::decide`, natively.
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use callgate_policy::{
+    Caller, Decision, IdentityFault, PolicySet, Request, Timestamp, Verdict,
+    document::{LoadOptions, load},
+};
+use callgate_server::store::read_sources;
+use callgate_tests::table::{CallerSpec, Decided, Got, Miss, Place, Report, Row, Table, World};
+
+type Sets = BTreeMap<World, PolicySet>;
+
+#[test]
+fn every_row_is_decided_as_told() {
+    let table = Table::load().unwrap();
+    let sets = sets().unwrap();
+    let mut report = Report::default();
+    for row in &table.rows {
+        match decide(&table, &sets, row) {
+            Ok(got) => report.judge(&table.workloads, row, Place::DECIDE, &got),
+            Err(error) => report.broken(row, Place::DECIDE, &error),
+        }
+    }
+    report.finish(450);
+}
+
+fn sets() -> Result<Sets> {
+    let mut sets = Sets::new();
+    for world in World::ALL
+        .into_iter()
+        .filter(|world| *world != World::NoPolicies)
+    {
+        let directory = world.policies();
+        let sources = read_sources(&directory).context("read")?;
+        match load(&sources, &LoadOptions::default()) {
+            Ok(loaded) => sets.insert(world, loaded.policies),
+            Err(error) => anyhow::bail!("{}: {error}", directory.display()),
+        };
+    }
+    Ok(sets)
+}
+
+fn decide(table: &Table, sets: &Sets, row: &Row) -> Result<Got> {
+    let Some(set) = sets.get(&row.world) else {
+        return Ok(Got::Cannot);
+    };
+    let identity = match table
+        .workloads
+        .caller(&row.caller)?
+        .map(CallerSpec::identity)
+    {
+        Some(identity) => identity?,
+        None => Err(IdentityFault::Missing),
+    };
+    let target = text(&row.call.target);
+    let [upgrade, content_type] =
+        ["upgrade", "content-type"].map(|name| row.call.header(name).map(|value| text(&value)));
+    let request = Request {
+        caller: match &identity {
+            Ok(id) => Caller::Verified(id),
+            Err(fault) => Caller::Unverified(*fault),
+        },
+        service: table.workloads.callee(&row.to)?,
+        method: &row.call.method,
+        path: &target,
+        upgrade: upgrade.as_deref(),
+        content_type: content_type.as_deref(),
+    };
+    let now = row.at.unwrap_or_else(now);
+    told(&set.decide(&request, now)).map(Got::Decided)
+}
+
+/// As the filter tells bytes that are not UTF-8: percent-encoded.
+fn text(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
+    }
+    text
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp::from_secs(since.map_or(0, |since| since.as_secs().cast_signed()))
+}
+
+fn told(decision: &Decision<'_>) -> Result<Decided> {
+    let goes_on = decision.verdict == Verdict::Allow || !decision.enforced;
+    ensure!(
+        decision.permit().is_some() == goes_on,
+        "a permit that does not fit: {decision:?}"
+    );
+    Ok(Decided {
+        verdict: decision.verdict,
+        reason: decision.reason,
+        enforced: decision.enforced,
+        rule: decision.rule.map(|rule| rule.name.to_owned()),
+        miss: decision.nearest_miss.as_ref().map(|miss| Miss {
+            rule: Some(miss.rule.name.to_owned()),
+            clause: format!("{:?}", miss.clause).to_lowercase(),
+        }),
+    })
+}
