@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Fuzz targets for every parser that reads what callers, proxies or teams write.
+//!
+//! A target takes bytes and holds the parser to more than not crashing: to a reference
+//! that is written naively and elsewhere, to a round trip, to what must never happen.
+//! `tests/fuzz.rs` runs them; `fuzz/run` runs them for long.
+
+mod certificate;
+mod check_response;
+mod configuration;
+mod identity;
+mod mutate;
+mod path;
+mod xfcc;
+
+pub use certificate::certificate;
+pub use check_response::check_response;
+pub use configuration::filter_configuration;
+pub use identity::spiffe_id;
+pub use mutate::Corpus;
+pub use path::path;
+pub use xfcc::client_cert_header;
