@@ -1,7 +1,5 @@
 //! Request paths.
 
-use std::borrow::Cow;
-
 use anyhow::{Result, ensure};
 use callgate_policy::{CanonicalPath, PathOptions};
 use percent_encoding::percent_decode_str;
@@ -36,9 +34,8 @@ pub fn path(bytes: &[u8]) -> Result<()> {
         return Ok(());
     };
     ensure!(
-        parsed.segments() == segments,
-        "`{target}`: {:?}",
-        parsed.segments()
+        parsed.segments().eq(&segments),
+        "`{target}`: {segments:?} by the reference"
     );
     ensure!(
         parsed.has_trailing_slash() == slash,
@@ -54,7 +51,7 @@ pub fn path(bytes: &[u8]) -> Result<()> {
 /// The one spelling is a fixed point.
 fn stays(path: &CanonicalPath<'_>, options: PathOptions) -> Result<()> {
     // A kept `/` within a segment would be spelled as a separator.
-    if path.segments().iter().any(|segment| segment.contains('/')) {
+    if path.segments().any(|segment| segment.contains('/')) {
         return Ok(());
     }
     let spelled = path.to_string();
@@ -68,10 +65,8 @@ fn stays(path: &CanonicalPath<'_>, options: PathOptions) -> Result<()> {
         again.as_ref().map(ToString::to_string) == Ok(path.to_string()),
         "`{spelled}`: {again:?}"
     );
-    ensure!(
-        again.as_ref().map(CanonicalPath::segments) == Ok(path.segments()),
-        "`{spelled}`"
-    );
+    let same = again.is_ok_and(|again| again.segments().eq(path.segments()));
+    ensure!(same, "`{spelled}` has other segments");
     Ok(())
 }
 
@@ -96,11 +91,11 @@ fn every_reader_agrees(target: &str, path: &CanonicalPath<'_>) -> Result<()> {
     for (reader, text) in readings {
         let segments: Vec<&str> = text.split('/').skip(1).collect();
         let kept = match segments.split_last() {
-            Some((last, kept)) if last.is_empty() => kept,
+            Some((&"", kept)) => kept,
             _ => &segments,
         };
         ensure!(
-            kept == path.segments(),
+            path.segments().eq(kept.iter().copied()),
             "`{target}` to one that {reader}: {kept:?}"
         );
         let resolved = !kept.iter().any(|segment| ["", ".", ".."].contains(segment));
@@ -133,7 +128,7 @@ fn cut(text: &str) -> String {
 }
 
 /// The rules of the policy language, one by one.
-fn naive(target: &str, options: PathOptions) -> Option<(Vec<Cow<'static, str>>, bool)> {
+fn naive(target: &str, options: PathOptions) -> Option<(Vec<String>, bool)> {
     let raw = target.split('?').next()?;
     let refused = |b: u8| b <= b' ' || b == 0x7f || b == b'\\';
     if target.contains('#') || !raw.starts_with('/') || raw.bytes().any(refused) {
@@ -147,9 +142,7 @@ fn naive(target: &str, options: PathOptions) -> Option<(Vec<Cow<'static, str>>, 
     if slash {
         segments.pop();
     }
-    let segments = segments
-        .into_iter()
-        .map(|raw| naive_segment(raw, options).map(Cow::Owned));
+    let segments = segments.into_iter().map(|raw| naive_segment(raw, options));
     Some((segments.collect::<Option<_>>()?, slash))
 }
 

@@ -8,8 +8,7 @@ use anyhow::{Result, anyhow};
 use callgate_fuzz::{self as targets, Corpus};
 
 /// Each input as it is, and as instructions to change one of the corpus.
-fn both(corpus: &str, target: fn(&[u8]) -> Result<()>) -> impl Fn(&[u8]) -> Result<()> + use<> {
-    let corpus = Corpus::read(corpus).unwrap();
+fn both(corpus: Corpus, target: fn(&[u8]) -> Result<()>) -> impl Fn(&[u8]) -> Result<()> {
     let run = move |input: &[u8]| {
         // Flat, since only an error's first line is shown.
         target(input).map_err(|error| anyhow!("on \"{}\": {error:#}", input.escape_ascii()))
@@ -25,7 +24,8 @@ macro_rules! fuzz {
         $(
             #[test]
             fn $target() {
-                let run = both(stringify!($target), targets::$target);
+                let corpus = Corpus::read(stringify!($target)).unwrap();
+                let run = both(corpus, targets::$target);
                 bolero::check!()
                     .with_iterations($inputs)
                     .with_max_len(1024)
