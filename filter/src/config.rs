@@ -1,5 +1,6 @@
-//! The filter's configuration: one JSON object, which Envoy makes of a
-//! `google.protobuf.Struct` or passes on as it is written.
+//! The filter's configuration: one object, as JSON text (a
+//! `google.protobuf.StringValue` in Envoy) or as an encoded `google.protobuf.Struct`,
+//! which Envoy 1.40 passes on as it is.
 //!
 //! | key | default | bounds |
 //! |---|---|---|
@@ -14,7 +15,10 @@
 
 use std::{fmt, time::Duration};
 
+use prost::Message as _;
+use prost_types::{Struct, value::Kind};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,14 +91,8 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        match json.trim_ascii_start().first() {
-            None => return Err(ConfigError::Absent),
-            // An array would be read as the values in order.
-            Some(b'[') => return Err(ConfigError::NotAnObject),
-            Some(_) => {}
-        }
-        let document: Document = serde_json::from_slice(json).map_err(ConfigError::Json)?;
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        let document = read(bytes)?;
         if document.cluster.is_empty() {
             return Err(ConfigError::EmptyCluster);
         }
@@ -135,6 +133,50 @@ impl Config {
     #[must_use]
     pub fn danger_allow_on_error(&self) -> bool {
         self.danger_allow_on_error
+    }
+}
+
+/// Reads JSON text; what is none may be a `Struct`, whose first byte (the tag of its
+/// first entry) is a line feed to JSON.
+fn read(bytes: &[u8]) -> Result<Document, ConfigError> {
+    match bytes.trim_ascii_start().first() {
+        None => return Err(ConfigError::Absent),
+        // An array would be read as the values in order.
+        Some(b'[') => return Err(ConfigError::NotAnObject),
+        Some(_) => {}
+    }
+    let error = match serde_json::from_slice(bytes) {
+        Ok(document) => return Ok(document),
+        Err(error) => error,
+    };
+    match Struct::decode(bytes) {
+        Ok(fields) if bytes.first() == Some(&b'\n') => {
+            serde_json::from_value(object(fields)).map_err(ConfigError::Json)
+        }
+        _ => Err(ConfigError::Json(error)),
+    }
+}
+
+fn object(fields: Struct) -> Value {
+    let entries = fields.fields.into_iter();
+    entries
+        .map(|(key, value)| (key, value.kind.map_or(Value::Null, json)))
+        .collect()
+}
+
+fn json(kind: Kind) -> Value {
+    match kind {
+        Kind::NullValue(_) => Value::Null,
+        Kind::NumberValue(number) => number.into(),
+        Kind::StringValue(text) => text.into(),
+        Kind::BoolValue(truth) => truth.into(),
+        Kind::StructValue(fields) => object(fields),
+        Kind::ListValue(list) => {
+            let values = list.values.into_iter();
+            values
+                .map(|value| value.kind.map_or(Value::Null, json))
+                .collect()
+        }
     }
 }
 
@@ -321,6 +363,62 @@ mod tests {
             assert!(text.starts_with("filter configuration: "), "{json}: {text}");
             assert!(text.contains(wanted), "{json}: {text}");
         }
+    }
+
+    fn encoded(fields: &[(&str, Kind)]) -> Vec<u8> {
+        let value = |kind: &Kind| prost_types::Value {
+            kind: Some(kind.clone()),
+        };
+        let fields = fields
+            .iter()
+            .map(|(key, kind)| ((*key).to_owned(), value(kind)));
+        Struct {
+            fields: fields.collect(),
+        }
+        .encode_to_vec()
+    }
+
+    #[test]
+    fn a_struct_says_the_same_as_json() {
+        let text = |text: &str| Kind::StringValue(text.to_owned());
+        let config = Config::parse(&encoded(&[
+            ("cluster", text("authz")),
+            ("timeout", text("0.25s")),
+            ("leases", Kind::BoolValue(false)),
+        ]))
+        .unwrap();
+        assert_eq!(config.cluster(), "authz");
+        assert_eq!(config.timeout(), Duration::from_millis(250));
+        assert!(!config.leases());
+        // An entry of 123 bytes begins like JSON on its second line.
+        let long = "a".repeat(110);
+        let bytes = encoded(&[("cluster", text(&long))]);
+        assert!(bytes.starts_with(b"\n{"));
+        assert_eq!(Config::parse(&bytes).unwrap().cluster(), long);
+        assert_eq!(
+            Config::parse(b"\n{\"cluster\":\"a\"}").unwrap().cluster(),
+            "a"
+        );
+    }
+
+    #[test]
+    fn a_struct_with_a_fault_is_told_so() {
+        let text = |text: &str| Kind::StringValue(text.to_owned());
+        let error = |fields: &[_]| Config::parse(&encoded(fields)).unwrap_err().to_string();
+        let timout = error(&[("cluster", text("a")), ("timout", text("1s"))]);
+        assert!(
+            timout.contains("unknown field `timout`, expected one of"),
+            "{timout}"
+        );
+        let number = error(&[("cluster", text("a")), ("timeout", Kind::NumberValue(1.5))]);
+        assert!(
+            number.contains("invalid type: floating point `1.5`"),
+            "{number}"
+        );
+        let null = error(&[("cluster", Kind::NullValue(0))]);
+        assert!(null.contains("invalid type: null"), "{null}");
+        let nested = error(&[("cluster", Kind::StructValue(Struct::default()))]);
+        assert!(nested.contains("invalid type: map"), "{nested}");
     }
 
     #[test]

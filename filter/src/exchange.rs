@@ -118,7 +118,7 @@ impl Exchange {
         match strip_trailers(host, keep) {
             Ok(()) => Flow::Continue,
             Err(error) => {
-                let line = format!("callgate: a request stays paused at its trailers: {error}");
+                let line = format!("a request stays paused at its trailers: {error}");
                 self.plugin.warn(host, &line);
                 Flow::Pause
             }
@@ -263,7 +263,7 @@ impl Exchange {
         host.count(Counter::Outcome(fault.reason()));
         host.count(Counter::DangerAllowed);
         let reason = fault.reason();
-        let line = format!("callgate: {reason}, let through by danger_allow_on_error: {fault}");
+        let line = format!("{reason}, let through by danger_allow_on_error: {fault}");
         self.plugin.warn(host, &line);
         self.state = State::Over {
             keep_overrides: Some(false),
@@ -274,10 +274,8 @@ impl Exchange {
     fn refuse<H: Host>(&self, host: &mut H, grpc: bool, fault: &Fault) -> Step {
         let (reason, decision) = (fault.reason(), mint_id(host));
         host.count(Counter::Outcome(reason));
-        self.plugin.warn(
-            host,
-            &format!("callgate: {reason}, decision {decision}: {fault}"),
-        );
+        self.plugin
+            .warn(host, &format!("{reason}, decision {decision}: {fault}"));
         reply(host, &fault.reply(grpc, &decision))
     }
 }
@@ -291,7 +289,7 @@ fn reply<H: Host>(host: &mut H, reply: &crate::Reply) -> Step {
     if let Err(error) = host.reply(reply) {
         host.log(
             Level::Error,
-            &format!("callgate: a request stays unanswered: {error}"),
+            &format!("a request stays unanswered: {error}"),
         );
     }
     Step::Stop
@@ -301,10 +299,7 @@ fn resume<H: Host>(host: &mut H, step: &Step) {
     if let Step::GoOn = step
         && let Err(error) = host.resume()
     {
-        host.log(
-            Level::Error,
-            &format!("callgate: a request stays paused: {error}"),
-        );
+        host.log(Level::Error, &format!("a request stays paused: {error}"));
     }
 }
 

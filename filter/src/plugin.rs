@@ -17,11 +17,11 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Reads the configuration, JSON.
+    /// Reads the configuration; see [`Config::parse`].
     #[must_use]
-    pub fn new(json: &[u8]) -> Self {
+    pub fn new(bytes: &[u8]) -> Self {
         Self {
-            config: Config::parse(json),
+            config: Config::parse(bytes),
             lines: LineBudget::default(),
         }
     }

@@ -40,7 +40,7 @@ fn with<T>(otherwise: T, act: impl FnOnce(&mut Contexts) -> T) -> T {
     CONTEXTS.with(|contexts| match contexts.try_borrow_mut() {
         Ok(mut contexts) => act(&mut contexts),
         Err(_) => {
-            abi::log(4, "callgate: a callback within a callback");
+            abi::log(4, "a callback within a callback");
             otherwise
         }
     })
@@ -63,10 +63,10 @@ pub(crate) fn configure(root: u32, size: usize) {
     match plugin.config() {
         Ok(config) => {
             let (cluster, timeout) = (config.cluster(), config.timeout());
-            let line = format!("callgate: asks cluster `{cluster}` within {timeout:?}");
+            let line = format!("asks cluster `{cluster}` within {timeout:?}");
             Envoy.log(Level::Info, &line);
             if config.danger_allow_on_error() {
-                let line = "callgate: danger_allow_on_error is set: without a decision calls go on";
+                let line = "danger_allow_on_error is set: without a decision calls go on";
                 Envoy.log(Level::Warn, line);
             }
         }
@@ -140,9 +140,7 @@ fn define_metrics() {
                 let name = counter.name();
                 match abi::define_counter(&name) {
                     Ok(id) => metric.set(id),
-                    Err(error) => {
-                        Envoy.log(Level::Warn, &format!("callgate: no `{name}`: {error}"))
-                    }
+                    Err(error) => Envoy.log(Level::Warn, &format!("no `{name}`: {error}")),
                 }
             }
         }
