@@ -120,26 +120,19 @@ impl Envoy {
 }
 
 fn arguments(config: &Path, admin: &Path) -> Vec<String> {
-    let path = |p: &Path| p.display().to_string();
-    // One worker, so that what one request does to it the next one meets.
-    [
-        "-c",
-        &path(config),
-        "--admin-address-path",
-        &path(admin),
-        "--concurrency",
-        "1",
-    ]
-    .into_iter()
-    .chain([
-        "--disable-hot-restart",
-        "-l",
-        "warning",
-        "--component-log-level",
-        "wasm:info",
-    ])
-    .map(str::to_owned)
-    .collect()
+    let (config, admin) = (config.display().to_string(), admin.display().to_string());
+    let options = [
+        ("--config-path", config.as_str()),
+        ("--admin-address-path", admin.as_str()),
+        // One worker, so that what one request does to it the next one meets.
+        ("--concurrency", "1"),
+        ("--log-level", "warning"),
+        ("--component-log-level", "wasm:info"),
+        // Access logs are to be there when a failure shows them.
+        ("--file-flush-interval-msec", "20"),
+    ];
+    let options = options.into_iter().flat_map(|(name, value)| [name, value]);
+    options.chain(["--disable-hot-restart"]).map(str::to_owned).collect()
 }
 
 fn listener_addresses(listeners: &Value) -> Result<BTreeMap<String, SocketAddr>> {
