@@ -1,28 +1,22 @@
 //! The `callgate` command.
+//!
+//! Exit 0: yes, fine. 1: the answer is no. 2: it could not be run.
 
-mod serve;
+mod args;
+mod check;
+mod explain;
+mod output;
+mod sources;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Callgate: checks who is calling on every request
-#[derive(Debug, Parser)]
-#[command(name = "callgate", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run the authorization service
-    Serve(Box<serve::ServeArgs>),
-}
+use args::{Cli, Command};
+use clap::Parser as _;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::run(*args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("callgate: {error:#}");

@@ -51,6 +51,8 @@ pub struct Loaded {
     pub policies: PolicySet,
     /// How much there is of it.
     pub counts: Counts,
+    /// What relative identities belong to: the `MeshPolicy`'s, or the loader's.
+    pub trust_domain: Option<TrustDomain>,
 }
 
 /// How much a set holds.
@@ -83,7 +85,7 @@ pub enum LoadError {
 pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut sink = Sink::default();
     let documents = read(sources, options, &mut sink);
-    let (spec, counts) = compile::compile(&documents, sources, options, &mut sink);
+    let compiled = compile::compile(&documents, sources, options, &mut sink);
     if sink.is_empty() && documents.count == 0 {
         return Err(LoadError::NoDocuments);
     }
@@ -91,8 +93,12 @@ pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadErr
     if let Some(findings) = sink.into_findings(sources, limit) {
         return Err(LoadError::Findings(findings));
     }
-    let policies = PolicySet::build(spec).map_err(|error| not_built(&error, sources))?;
-    Ok(Loaded { policies, counts })
+    let policies = PolicySet::build(compiled.spec).map_err(|error| not_built(&error, sources))?;
+    Ok(Loaded {
+        policies,
+        counts: compiled.counts,
+        trust_domain: compiled.trust_domain,
+    })
 }
 
 /// Whatever a document can do wrong was found before, with its place; what is left is

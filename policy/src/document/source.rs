@@ -65,6 +65,15 @@ impl Source {
         }
     }
 
+    /// The same text under another name.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+
     /// The name under which the file was given.
     #[must_use]
     pub fn name(&self) -> &str {

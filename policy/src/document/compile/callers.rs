@@ -150,7 +150,7 @@ impl<'a> Compiler<'a, '_> {
                 // What else is wrong with it does not depend on the domain.
                 CallerPattern::parse(&written.text, placeholder().as_ref())
             }
-            (domain, _) => CallerPattern::parse(&written.text, domain.as_ref()),
+            (domain, _) => CallerPattern::parse(&written.text, *domain),
         };
         parsed
             .map_err(|error| {

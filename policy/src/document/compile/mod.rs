@@ -28,13 +28,13 @@ pub(super) fn compile(
     sources: &[Source],
     options: &LoadOptions,
     sink: &mut Sink,
-) -> (PolicySetSpec, Counts) {
+) -> Compiled {
     unique::check(documents, sink);
     forbid_shadow(documents, sink);
-    let domain = domain::choose(documents, options, sink);
+    let trust_domain = domain::choose(documents, options, sink);
     let mut compiler = Compiler {
         sources,
-        domain,
+        domain: trust_domain.as_ref(),
         groups: HashMap::new(),
         services: HashMap::new(),
         relative: Vec::new(),
@@ -54,15 +54,25 @@ pub(super) fn compile(
             .collect(),
     };
     compiler.report_relative(documents);
-    let counts = counts(documents, &spec);
-    (spec, counts)
+    Compiled {
+        counts: counts(documents, &spec),
+        spec,
+        trust_domain,
+    }
+}
+
+/// What documents come to.
+pub(super) struct Compiled {
+    pub(super) spec: PolicySetSpec,
+    pub(super) counts: Counts,
+    pub(super) trust_domain: Option<TrustDomain>,
 }
 
 /// What is known while documents are compiled one after the other.
 struct Compiler<'a, 'k> {
     sources: &'a [Source],
     /// What relative identities belong to.
-    domain: Option<TrustDomain>,
+    domain: Option<&'a TrustDomain>,
     /// Members by the name of their group.
     groups: HashMap<&'a str, Vec<CallerPattern>>,
     /// Where each service was named first.

@@ -1,0 +1,98 @@
+//! What can be written after `callgate`.
+
+use std::path::PathBuf;
+
+use callgate_policy::{
+    Timestamp, TrustDomain,
+    document::{TimeError, parse_time},
+};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    explain::{Call, Header, Identity},
+    output::Format,
+};
+
+/// Callgate: checks who is calling on every request
+#[derive(Debug, Parser)]
+#[command(name = "callgate", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what is wrong with documents
+    Check(CheckArgs),
+    /// Say how a call is decided, and by what
+    Explain(Box<ExplainArgs>),
+}
+
+/// `callgate check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: nothing was found; 1: something was; 2: there was \
+nothing to check, or it could not be read."
+)]
+pub(crate) struct CheckArgs {
+    /// Directories and files that make one set of documents
+    #[arg(value_name = "PATH", default_value = "policies")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// What relative identities belong to, if no MeshPolicy says so
+    #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
+    pub(crate) trust_domain: Option<TrustDomain>,
+
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// `callgate explain`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: the call is allowed; 1: it is denied; 2: there is no \
+valid set of documents to decide by."
+)]
+pub(crate) struct ExplainArgs {
+    /// Who calls: a SPIFFE ID, or the path of one in the mesh's own trust domain
+    #[arg(long, value_name = "ID")]
+    pub(crate) from: Identity,
+
+    /// The service that is called, in the same form
+    #[arg(long, value_name = "ID")]
+    pub(crate) to: Identity,
+
+    /// The call, as one argument: `GET /orders/7`, `GRPC shop.v1.Orders/Watch`,
+    /// `WEBSOCKET /ui/live`
+    #[arg(value_name = "CALL")]
+    pub(crate) call: Call,
+
+    /// Directory of documents
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    pub(crate) policies: PathBuf,
+
+    /// A header of the request; may be repeated
+    #[arg(long = "header", value_name = "NAME=VALUE")]
+    pub(crate) headers: Vec<Header>,
+
+    /// When the call is made, in RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<Timestamp>,
+
+    /// What relative identities belong to, if no MeshPolicy says so
+    #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
+    pub(crate) trust_domain: Option<TrustDomain>,
+
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    parse_time(text).map_err(|error: TimeError| match error.suggestion(text) {
+        Some(meant) => format!("{error}; did you mean `{meant}`?"),
+        None => error.to_string(),
+    })
+}

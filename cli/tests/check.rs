@@ -1,0 +1,172 @@
+//! `callgate check`, as a shell and a pipeline see it.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod run;
+
+use run::{Outcome, callgate, directory};
+
+const GROUP: &str = "\
+kind: CallerGroup
+metadata: {name: readers}
+spec: {members: [/ns/a/sa/app]}
+";
+
+const ORDERS: &str = "\
+apiVersion: callgate.dev/v1alpha1
+kind: ServicePolicy
+metadata: {name: orders}
+spec:
+  services: [/ns/shop/sa/orders]
+  allow:
+    - name: read
+      from: [readers]
+      to: ['GET /orders/{order}']
+---
+kind: MeshPolicy
+metadata: {name: mesh}
+spec: {trustDomain: example.org}
+";
+
+const BROKEN: &str = "\
+kind: ServicePolicy
+metadata: {name: orders}
+spec:
+  services: [spiffe://example.org/ns/shop/sa/orders]
+  ownr: team-orders
+  allow:
+    - name: read
+      from: [spiffe://example.org/ns/a/sa/app]
+      to: [get /orders]
+";
+
+fn answer(outcome: &Outcome) -> (Option<i32>, &str, &str) {
+    (outcome.code, &outcome.stdout, &outcome.stderr)
+}
+
+#[test]
+fn a_set_in_order_is_counted() {
+    let dir = directory(&[
+        ("policies/orders.yaml", ORDERS),
+        ("policies/teams/groups.yml", GROUP),
+        ("policies/orders_test.yaml", "kind: PolicyTest"),
+        ("policies/.hidden.yaml", "broken: ["),
+        ("policies/README.md", "# Policies"),
+    ]);
+    let expected = "3 documents, 1 service, 1 rule: no findings\n";
+    for args in [
+        &["check"][..],
+        &["check", "policies"],
+        &[
+            "check",
+            "policies/orders.yaml",
+            "policies/orders_test.yaml",
+            "policies/teams",
+        ],
+        &["check", "policies", "policies/orders.yaml"],
+    ] {
+        let outcome = callgate(dir.path(), args);
+        assert_eq!(answer(&outcome), (Some(0), expected, ""), "{args:?}");
+    }
+    let json = callgate(dir.path(), &["check", "--format", "json"]);
+    assert_eq!(answer(&json), (Some(0), "[]\n", ""));
+}
+
+#[test]
+fn findings_are_shown_with_their_place_and_exit_with_1() {
+    let dir = directory(&[("policies/orders.yaml", BROKEN)]);
+    let outcome = callgate(dir.path(), &["check"]);
+    let expected = "\
+error[CG103]: unknown field `ownr` in a `ServicePolicy`
+ --> policies/orders.yaml:5:3
+  |
+5 |   ownr: team-orders
+  |   ^^^^ did you mean `owner`?
+
+error[CG205]: `get /orders` is not an operation: methods are compared case-sensitively and are in upper case
+ --> policies/orders.yaml:9:12
+  |
+9 |       to: [get /orders]
+  |            ^^^
+  |
+  = help: did you mean `GET /orders`?
+
+2 findings
+";
+    assert_eq!(answer(&outcome), (Some(1), expected, ""));
+}
+
+#[test]
+fn programs_get_an_array() {
+    let dir = directory(&[("policies/orders.yaml", BROKEN)]);
+    let outcome = callgate(dir.path(), &["check", "--format", "json"]);
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(1), ""));
+    let found: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let expected = serde_json::json!({
+        "code": "CG103", "severity": "error", "file": "policies/orders.yaml",
+        "line": 5, "column": 3, "endLine": 5, "endColumn": 7,
+        "message": "unknown field `ownr` in a `ServicePolicy`", "help": null,
+    });
+    assert_eq!(found[0], expected);
+    assert_eq!(found[1]["help"], "did you mean `GET /orders`?");
+    assert_eq!(found.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn nothing_to_check_exits_with_2() {
+    let dir = directory(&[
+        ("empty/README.md", ""),
+        ("comments/a.yaml", "# nothing yet\n---\n"),
+        ("tests/a_test.yaml", "kind: PolicyTest"),
+    ]);
+    let cases = [
+        (&["check"][..], "cannot read `policies`"),
+        (&["check", "missing.yaml"], "cannot read `missing.yaml`"),
+        (&["check", "empty"], "`empty`"),
+        (&["check", "comments"], "there is no document in `comments`"),
+        (
+            &["check", "tests/a_test.yaml"],
+            "there is no document in `tests/a_test.yaml`",
+        ),
+        (&["check", "--colour"], "unexpected argument"),
+        (&["check", "--format", "xml"], "invalid value"),
+        (&["check", "--trust-domain", "Example.org"], "invalid value"),
+        (&[], "Usage"),
+    ];
+    for (args, expected) in cases {
+        let outcome = callgate(dir.path(), args);
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{args:?}");
+        assert!(
+            outcome.stderr.contains(expected),
+            "{args:?}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn a_trust_domain_can_be_given() {
+    let dir = directory(&[("policies/groups.yaml", GROUP)]);
+    let without = callgate(dir.path(), &["check"]);
+    assert_eq!(without.code, Some(1));
+    assert!(
+        without.stdout.contains("error[CG202]"),
+        "{}",
+        without.stdout
+    );
+    let given = callgate(dir.path(), &["check", "--trust-domain", "example.org"]);
+    assert_eq!(given.code, Some(0), "{given:?}");
+}
+
+#[test]
+fn what_is_not_text_is_a_finding_not_a_failure() {
+    let dir = directory(&[("policies/a.yaml", GROUP)]);
+    std::fs::write(dir.path().join("policies/b.yaml"), b"kind: \xff").unwrap();
+    let outcome = callgate(dir.path(), &["check", "--trust-domain", "example.org"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stdout.contains("error[CG001]"),
+        "{}",
+        outcome.stdout
+    );
+}

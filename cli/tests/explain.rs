@@ -1,0 +1,312 @@
+//! `callgate explain`: the answers of the server, before there is a server.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod run;
+
+use run::{Outcome, callgate, directory};
+use serde_json::json;
+use tempfile::TempDir;
+
+const ORDERS: &str = r##"apiVersion: callgate.dev/v1alpha1
+kind: ServicePolicy
+metadata: {name: orders}
+spec:
+  services: [/ns/shop/sa/orders]
+  owner: team-orders
+  help: "#team-orders"
+  enforcement: Enforce
+  allow:
+    - name: checkout-places-orders
+      from: [/ns/shop/sa/checkout]
+      to:
+        - POST /orders
+        - GET /orders/{order}
+    - name: watch
+      from: [spiffe://partner.example/depot/*]
+      to: [GRPC shop.v1.Orders/Watch, WEBSOCKET /ui/live]
+    - name: tenants
+      from: ["/ns/{tenant}/sa/api"]
+      to: ["GET /tenants/{tenant}/**"]
+    - name: legacy-export
+      from: [/ns/batch/sa/export]
+      to: [GET /export/**]
+      exception:
+        reason: shared batch account until it is split
+        ticket: SEC-123
+        approvedBy: dana@example.org
+        expires: 2027-02-01T00:00:00Z
+  deny:
+    - name: batch-never-administers
+      from: [/ns/batch/**]
+      to: [ANY /admin/**]
+---
+kind: MeshPolicy
+metadata: {name: mesh}
+spec: {trustDomain: example.org}
+"##;
+
+fn orders() -> TempDir {
+    directory(&[("policies/orders.yaml", ORDERS)])
+}
+
+fn explain(dir: &TempDir, from: &str, call: &str, more: &[&str]) -> Outcome {
+    let mut args = vec![
+        "explain",
+        "--from",
+        from,
+        "--to",
+        "/ns/shop/sa/orders",
+        call,
+    ];
+    args.extend(more);
+    callgate(dir.path(), &args)
+}
+
+#[test]
+fn a_refusal_names_the_nearest_rule_and_the_line_to_add() {
+    let outcome = explain(&orders(), "/ns/shop/sa/checkout", "DELETE /orders/7", &[]);
+    let expected = "\
+DENIED no-rule   spiffe://example.org/ns/shop/sa/checkout → spiffe://example.org/ns/shop/sa/orders   DELETE /orders/7
+nearest: checkout-places-orders
+  orders.yaml:11   from: [/ns/shop/sa/checkout]   ok
+  orders.yaml:14   - GET /orders/{order}          path ok (order=7); method wants GET, saw DELETE
+to allow exactly this, add:   - DELETE /orders/{order}
+";
+    assert_eq!(outcome.stdout, expected);
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(1), ""));
+}
+
+#[test]
+fn an_allowed_call_names_its_rule() {
+    let outcome = explain(&orders(), "/ns/shop/sa/checkout", "HEAD /orders/7?x=1", &[]);
+    let expected = "\
+ALLOWED   spiffe://example.org/ns/shop/sa/checkout → spiffe://example.org/ns/shop/sa/orders   HEAD /orders/7?x=1
+rule: checkout-places-orders   orders.yaml:10
+";
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(0), expected));
+}
+
+#[test]
+fn programs_get_an_object() {
+    let dir = orders();
+    let json = |from, call, more: &[&str]| {
+        let outcome = explain(&dir, from, call, &[&["--format", "json"], more].concat());
+        let value: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        (outcome.code, value)
+    };
+    assert_eq!(
+        json("/ns/shop/sa/checkout", "POST /orders", &[]),
+        (
+            Some(0),
+            json!({"verdict": "Allow", "reason": "allow", "rule": "checkout-places-orders",
+                   "policy": "orders.yaml:10", "nearestMiss": null})
+        )
+    );
+    assert_eq!(
+        json("/ns/shop/sa/checkout", "DELETE /orders/7", &[]),
+        (
+            Some(1),
+            json!({"verdict": "Deny", "reason": "no-rule", "rule": null, "policy": null,
+                   "nearestMiss": {"rule": "checkout-places-orders", "policy": "orders.yaml:14",
+                                   "clause": "method", "expected": "GET", "actual": "DELETE"}})
+        )
+    );
+    assert_eq!(
+        json(
+            "/ns/batch/sa/export",
+            "GET /export/1",
+            &["--at", "2027-02-01T01:00:00+01:00"]
+        ),
+        (
+            Some(1),
+            json!({"verdict": "Deny", "reason": "exception-expired", "rule": "legacy-export",
+                   "policy": "orders.yaml:21",
+                   "nearestMiss": {"rule": "legacy-export", "policy": "orders.yaml:28",
+                                   "clause": "exception", "expected": "before 2027-02-01T00:00:00Z",
+                                   "actual": "2027-02-01T00:00:00Z"}})
+        )
+    );
+}
+
+#[test]
+fn every_cause_is_told() {
+    let dir = orders();
+    let before = ["--at", "2027-01-31T23:59:59Z"];
+    let grpc = ["--header", "content-type=application/grpc-web"];
+    let upgrade = ["--header", "Upgrade=websocket"];
+    let cases: [(&str, &str, &[&str], Option<i32>, &str); 11] = [
+        (
+            "/ns/batch/sa/export",
+            "GET /export/1",
+            &before,
+            Some(0),
+            "rule: legacy-export",
+        ),
+        (
+            "/ns/batch/sa/export",
+            "GET /admin",
+            &[],
+            Some(1),
+            "DENIED deny-rule",
+        ),
+        (
+            "/ns/batch/sa/export",
+            "GET /admin",
+            &[],
+            Some(1),
+            "batch-never-administers   orders.yaml:30",
+        ),
+        (
+            "/ns/t1/sa/api",
+            "GET /tenants/t1/x",
+            &[],
+            Some(0),
+            "rule: tenants",
+        ),
+        (
+            "/ns/t1/sa/api",
+            "GET /tenants/t2/x",
+            &[],
+            Some(1),
+            "captures want tenant=t1, saw tenant=t2",
+        ),
+        (
+            "spiffe://partner.example/depot/7",
+            "GRPC shop.v1.Orders/Watch",
+            &[],
+            Some(0),
+            "rule: watch",
+        ),
+        (
+            "spiffe://partner.example/depot/7",
+            "GRPC shop.v1.Orders/Watch",
+            &grpc,
+            Some(1),
+            "grpc-web",
+        ),
+        (
+            "spiffe://partner.example/depot/7",
+            "WEBSOCKET /ui/live",
+            &[],
+            Some(0),
+            "rule: watch",
+        ),
+        (
+            "spiffe://partner.example/depot/7",
+            "GET /ui/live",
+            &upgrade,
+            Some(0),
+            "rule: watch",
+        ),
+        (
+            "/ns/shop/sa/checkout",
+            "GET /orders//7",
+            &[],
+            Some(1),
+            "DENIED path-ambiguous",
+        ),
+        (
+            "/ns/shop/sa/checkout",
+            "CONNECT orders:443",
+            &[],
+            Some(1),
+            "DENIED path-ambiguous",
+        ),
+    ];
+    for (from, call, more, code, expected) in cases {
+        let outcome = explain(&dir, from, call, more);
+        assert_eq!(outcome.code, code, "{from} {call}: {outcome:?}");
+        assert!(
+            outcome.stdout.contains(expected),
+            "{from} {call}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_service_without_a_policy() {
+    let args = [
+        "explain",
+        "--from",
+        "/ns/a/sa/a",
+        "--to",
+        "/ns/shop/sa/none",
+        "GET /",
+    ];
+    let outcome = callgate(orders().path(), &args);
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stdout.starts_with("DENIED no-policy "),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome
+            .stdout
+            .contains("spiffe://example.org/ns/shop/sa/none among"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn shadow_is_said_and_is_still_no() {
+    let text = ORDERS.replace("Enforce", "Shadow");
+    let dir = directory(&[("policies/orders.yaml", &text)]);
+    let outcome = explain(&dir, "/ns/shop/sa/checkout", "DELETE /orders/7", &[]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stdout.contains("shadow: recorded, but let pass"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_decided_exits_with_2() {
+    let dir = directory(&[
+        (
+            "policies/groups.yaml",
+            "kind: CallerGroup\nmetadata: {name: a}\nspec: {members: [spiffe://x/a]}",
+        ),
+        ("broken/a.yaml", "kind: Group"),
+    ]);
+    let from = ["explain", "--from", "spiffe://x/a", "--to"];
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["/b", "GET /"],
+            "nothing says which trust domain `/b` belongs to",
+        ),
+        (&["b", "GET /"], "begins with `spiffe://`"),
+        (&["/b/", "GET /"], "does not end in `/`"),
+        (
+            &["spiffe://x/b", "GET"],
+            "a method and a path in one argument",
+        ),
+        (
+            &["spiffe://x/b", "GET /", "--at", "2027-02-01"],
+            "did you mean `2027-02-01T00:00:00Z`?",
+        ),
+        (
+            &["spiffe://x/b", "GET /", "--header", "x"],
+            "a header is NAME=VALUE",
+        ),
+        (
+            &["spiffe://x/b", "GET /", "--policies", "none"],
+            "cannot read `none`",
+        ),
+        (
+            &["spiffe://x/b", "GET /", "--policies", "broken"],
+            "error[CG107]",
+        ),
+    ];
+    for (args, expected) in cases {
+        let outcome = callgate(dir.path(), &[&from[..], args].concat());
+        assert_eq!(
+            (outcome.code, &*outcome.stdout),
+            (Some(2), ""),
+            "{args:?}: {outcome:?}"
+        );
+        assert!(outcome.stderr.contains(expected), "{args:?}: {outcome:?}");
+    }
+    let args = [&from[..], &["/b", "GET /", "--trust-domain", "x"]].concat();
+    assert_eq!(callgate(dir.path(), &args).code, Some(1));
+}
