@@ -8,6 +8,9 @@ ENVOY_VERSION := 1.40.0
 ENVOY := .venv/envoy-$(ENVOY_VERSION)
 # The demo stays up when KEEP=1.
 KEEP ?=
+# Which of the benchmarks run.
+BENCH ?= decide server proxy
+BENCH_WORKSPACE := --manifest-path bench/Cargo.toml
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
 
@@ -49,8 +52,22 @@ lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny wh
 	fi
 
 .PHONY: bench
-bench: build $(ENVOY) ## the figures, against peers, in one run; results in bench/out
-	$(CARGO) run --locked --release --manifest-path bench/Cargo.toml
+bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, server or proxy for one
+
+# Not --locked: that lock follows the dependencies of the crates that are measured.
+# Two programs: the second one weighs the memory that rules take.
+.PHONY: bench-decide
+bench-decide:
+	$(CARGO) build --release $(BENCH_WORKSPACE) --package callgate-bench-decide
+	bench/target/release/decide bench/out
+
+.PHONY: bench-server
+bench-server: build
+	$(CARGO) run --release $(BENCH_WORKSPACE) --bin server -- bench/out
+
+.PHONY: bench-proxy
+bench-proxy: build $(ENVOY)
+	$(CARGO) run --release $(BENCH_WORKSPACE) --bin proxy -- bench/out
 
 .PHONY: fuzz
 fuzz: ## every parser on random input, FUZZ_SECONDS (60) each

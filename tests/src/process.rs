@@ -126,8 +126,14 @@ impl Process {
         format!("--- {} ({})\n{tail}", self.name, self.log.display())
     }
 
+    /// The program's process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn pid(&self) -> Result<Pid> {
-        Ok(Pid::from_raw(i32::try_from(self.child.id())?))
+        Ok(Pid::from_raw(i32::try_from(self.id())?))
     }
 }
 

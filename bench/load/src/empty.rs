@@ -1,0 +1,44 @@
+//! The least that an authorization server can do: it answers OK to everything.
+//! What `callgate serve` does beyond this is the price of verifying, deciding and
+//! recording.
+
+use anyhow::Result;
+use callgate_wire::{
+    envoy::service::auth::v3::{
+        CheckRequest, CheckResponse,
+        authorization_server::{Authorization, AuthorizationServer},
+    },
+    google::rpc,
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+struct Empty;
+
+#[tonic::async_trait]
+impl Authorization for Empty {
+    async fn check(
+        &self,
+        request: Request<CheckRequest>,
+    ) -> Result<Response<CheckResponse>, Status> {
+        drop(request);
+        Ok(Response::new(CheckResponse {
+            status: Some(rpc::Status::default()),
+            ..CheckResponse::default()
+        }))
+    }
+}
+
+/// Answers whoever connects, until it is ended.
+///
+/// # Errors
+/// When nobody can connect any more.
+pub async fn serve(listener: TcpListener) -> Result<()> {
+    Server::builder()
+        .tcp_nodelay(true)
+        .add_service(AuthorizationServer::new(Empty))
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await?;
+    Ok(())
+}

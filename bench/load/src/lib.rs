@@ -1,0 +1,19 @@
+//! Load, and what it is put on.
+//!
+//! ```text
+//!  server:  checks ──Check──► callgate serve | empty    (one core for either)
+//!  proxy:   calls ──mTLS──► Envoy ──Check──► callgate serve
+//! ```
+//!
+//! The generators are as small as they can be, because they share the machine with
+//! what they measure; every loop is bounded in count or time, and every answer is
+//! looked at: a fast refusal is no throughput.
+
+pub mod calls;
+pub mod checks;
+pub mod cores;
+pub mod empty;
+pub mod messages;
+pub mod variants;
+
+mod frames;

@@ -1,0 +1,65 @@
+//! What a benchmark shows: its figures as a table on the terminal, as JSON and as a
+//! plot, and whether they meet the targets. A target that is missed is said, never
+//! made an error: a shared machine is slow for reasons of its own.
+
+mod machine;
+mod plot;
+mod stats;
+mod table;
+mod target;
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+pub use machine::Machine;
+pub use plot::{Bar, Plot};
+pub use stats::{Latencies, median, ratios};
+pub use table::Table;
+pub use target::{Limit, Target};
+
+/// The result of one benchmark.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Its name, and that of the files: `decide`, `server` or `proxy`.
+    pub name: &'static str,
+    /// Where it ran.
+    pub machine: Machine,
+    /// The figures, for people.
+    pub tables: Vec<Table>,
+    /// The figures that matter most, against what is asked of them.
+    pub targets: Vec<Target>,
+    /// The figures as measured, for programs.
+    pub figures: serde_json::Value,
+    /// The figures at a glance, one below the other.
+    #[serde(skip)]
+    pub plots: Vec<Plot>,
+}
+
+impl Report {
+    /// Prints the tables and the targets, and writes `NAME.json` and `NAME.svg`
+    /// into `directory`, which is made if need be.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn publish(&self, directory: &Path) -> anyhow::Result<()> {
+        println!("\n{}: {}", self.name, self.machine);
+        for table in &self.tables {
+            println!("\n{table}");
+        }
+        println!("\n{}", target::table(&self.targets));
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make `{}`", directory.display()))?;
+        let json = serde_json::to_string_pretty(self)?;
+        self.write(directory, "json", &json)?;
+        self.write(directory, "svg", &plot::svg(&self.plots))
+    }
+
+    fn write(&self, directory: &Path, kind: &str, text: &str) -> anyhow::Result<()> {
+        let path = directory.join(format!("{}.{kind}", self.name));
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        println!("wrote {}", path.display());
+        Ok(())
+    }
+}
