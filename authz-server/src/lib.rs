@@ -3,6 +3,8 @@
 pub mod bundle;
 pub mod check;
 pub mod clock;
+#[cfg(test)]
+mod fixture;
 pub mod health;
 pub mod live;
 pub mod metrics;

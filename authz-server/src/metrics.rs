@@ -48,6 +48,9 @@ impl Default for Metrics {
     fn default() -> Self {
         let checks = Family::<Labels, Counter>::default();
         let by_reason = Reason::ALL.map(|reason| {
+            if is_filters_own(reason) {
+                return Counter::default();
+            }
             let verdict = if reason == Reason::Allow {
                 "Allow"
             } else {
@@ -311,6 +314,17 @@ impl Shown<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Reasons that no server gives.
+const fn is_filters_own(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::AuthzUnreachable
+            | Reason::AuthzTimeout
+            | Reason::AuthzProtocol
+            | Reason::FilterMisconfigured
+    )
 }
 
 fn seconds(at: Option<Timestamp>) -> i64 {

@@ -7,7 +7,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::{bundle::TrustBundle, svid::PeerCertificate};
+use crate::{bundle::TrustBundle, clock, svid::PeerCertificate};
 
 /// The moment at which tests take place: 2027-01-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_798_761_600;
@@ -18,6 +18,8 @@ pub(crate) const CHECKOUT: &str = "spiffe://example.org/ns/shop/sa/checkout";
 /// A certificate authority.
 pub(crate) struct Authority {
     pub(crate) certificate: Certificate,
+    /// The moment around which its certificates are valid.
+    moment: i64,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -30,11 +32,21 @@ impl Authority {
         Self::root_with(name, |_| {})
     }
 
+    /// An authority whose certificates are valid now, by the clock.
+    pub(crate) fn root_of_today(name: &str) -> Self {
+        Self::root_at(name, clock::now().as_millis() / 1_000, |_| {})
+    }
+
     /// A self-signed authority, changed by `edit`.
     pub(crate) fn root_with(name: &str, edit: impl FnOnce(&mut CertificateParams)) -> Self {
-        let (params, key) = (authority(name, edit), KeyPair::generate().unwrap());
+        Self::root_at(name, NOW, edit)
+    }
+
+    fn root_at(name: &str, moment: i64, edit: impl FnOnce(&mut CertificateParams)) -> Self {
+        let (params, key) = (authority(name, moment, edit), KeyPair::generate().unwrap());
         Self {
             certificate: params.self_signed(&key).unwrap(),
+            moment,
             issuer: Issuer::new(params, key),
         }
     }
@@ -45,9 +57,11 @@ impl Authority {
         name: &str,
         edit: impl FnOnce(&mut CertificateParams),
     ) -> Self {
-        let (params, key) = (authority(name, edit), KeyPair::generate().unwrap());
+        let params = authority(name, self.moment, edit);
+        let key = KeyPair::generate().unwrap();
         Self {
             certificate: params.signed_by(&key, &self.issuer).unwrap(),
+            moment: self.moment,
             issuer: Issuer::new(params, key),
         }
     }
@@ -56,8 +70,8 @@ impl Authority {
     pub(crate) fn leaf(&self, edit: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "leaf");
-        params.not_before = at(-3_600);
-        params.not_after = at(3_600);
+        params.not_before = moment(self.moment - 3_600);
+        params.not_after = moment(self.moment + 3_600);
         params.subject_alt_names = vec![uri(CHECKOUT)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
@@ -86,7 +100,11 @@ impl Authority {
 
 /// Seconds from [`NOW`].
 pub(crate) fn at(seconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(NOW + seconds).unwrap()
+    moment(NOW + seconds)
+}
+
+fn moment(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap()
 }
 
 pub(crate) fn uri(text: &str) -> SanType {
@@ -121,11 +139,11 @@ fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     der
 }
 
-fn authority(name: &str, edit: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+fn authority(name: &str, now: i64, edit: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = at(-86_400);
-    params.not_after = at(30 * 86_400);
+    params.not_before = moment(now - 86_400);
+    params.not_after = moment(now + 30 * 86_400);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     edit(&mut params);

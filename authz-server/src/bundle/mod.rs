@@ -131,3 +131,6 @@ impl std::error::Error for BundleError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

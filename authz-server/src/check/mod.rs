@@ -253,3 +253,6 @@ impl Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

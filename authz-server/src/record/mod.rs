@@ -157,3 +157,6 @@ impl Serialize for Shown<'_> {
         serializer.collect_str(&format_args!("{}:{}", self.0.file, self.0.line))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,3 +265,6 @@ fn run(
         reloader,
     }
 }
+
+#[cfg(test)]
+mod tests;

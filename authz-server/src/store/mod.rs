@@ -170,3 +170,6 @@ fn summary(error: &LoadError) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
