@@ -132,7 +132,10 @@ fn arguments(config: &Path, admin: &Path) -> Vec<String> {
         ("--file-flush-interval-msec", "20"),
     ];
     let options = options.into_iter().flat_map(|(name, value)| [name, value]);
-    options.chain(["--disable-hot-restart"]).map(str::to_owned).collect()
+    options
+        .chain(["--disable-hot-restart"])
+        .map(str::to_owned)
+        .collect()
 }
 
 fn listener_addresses(listeners: &Value) -> Result<BTreeMap<String, SocketAddr>> {
