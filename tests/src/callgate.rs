@@ -70,8 +70,10 @@ impl Callgate {
     /// When it does not get there; the error has the end of its log.
     pub async fn start(setup: Setup) -> Result<Self> {
         fs::create_dir_all(&setup.directory)?;
-        let (listen, admin) = (free_address()?, free_address()?);
-        let process = spawn(&setup, listen, admin)?;
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = spawn(&setup, free, free)?;
+        let addresses = await_addresses(&mut process).await;
+        let (listen, admin) = addresses.with_context(|| process.tail())?;
         let mut server = Self {
             process,
             setup,
@@ -172,8 +174,16 @@ fn spawn(setup: &Setup, listen: SocketAddr, admin: SocketAddr) -> Result<Process
     )
 }
 
-/// An address that was free a moment ago. The server must come back to the address
-/// that the proxy knows, so it cannot choose a new one each time.
-fn free_address() -> Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// Where it says that it listens: `listening check=ADDRESS admin=ADDRESS`.
+async fn await_addresses(process: &mut Process) -> Result<(SocketAddr, SocketAddr)> {
+    eventually(START_LIMIT, "callgate serve to listen", async || {
+        process.alive()?;
+        let log = process.log();
+        let line = log
+            .lines()
+            .find_map(|line| line.strip_prefix("listening check="));
+        let addresses = line.and_then(|rest| rest.split_once(" admin="));
+        Ok(addresses.and_then(|(check, admin)| Some((check.parse().ok()?, admin.parse().ok()?))))
+    })
+    .await
 }
