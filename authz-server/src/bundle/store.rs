@@ -102,39 +102,37 @@ impl BundleStore {
     /// Looks at every file and takes what is new and in order; of the others the
     /// last good bundle stays. Something new must be the same for `quiet`.
     pub fn rescan(&mut self, live: &Arc<Live>, health: &Health, quiet: Duration, now: Timestamp) {
-        let mut changed = false;
-        for file in &mut self.files {
-            let Some(outcome) = file.rescan(quiet) else {
-                continue;
-            };
-            if let Err(fault) = &outcome {
-                tracing::error!(trust_domain = %file.trust_domain, "trust bundle: {fault}");
-            } else {
-                tracing::info!(
-                    trust_domain = %file.trust_domain,
-                    roots = file.bundle.len(),
-                    "trust bundle loaded"
-                );
-                changed = true;
+        let outcomes: Vec<_> = self
+            .files
+            .iter_mut()
+            .filter_map(|file| {
+                let outcome = file.rescan(quiet)?;
+                Some((file.trust_domain.clone(), outcome))
+            })
+            .collect();
+        // First the change, then the word of it: who hears it may rely on it.
+        if outcomes.iter().any(|(_, outcome)| outcome.is_ok()) {
+            live.set_verifier(self.verifier());
+        }
+        for (trust_domain, outcome) in outcomes {
+            match &outcome {
+                Ok(roots) => tracing::info!(%trust_domain, roots, "trust bundle loaded"),
+                Err(fault) => tracing::error!(%trust_domain, "trust bundle: {fault}"),
             }
-            let domain = file.trust_domain.clone();
             health.change(|condition| {
-                let loads = condition.bundles.entry(domain).or_default();
+                let loads = condition.bundles.entry(trust_domain).or_default();
                 match outcome {
-                    Ok(()) => loads.taken(now),
+                    Ok(_) => loads.taken(now),
                     Err(fault) => loads.refused(fault),
                 }
             });
-        }
-        if changed {
-            live.set_verifier(self.verifier());
         }
     }
 }
 
 impl BundleFile {
-    /// None if nothing is new, else whether it was taken.
-    fn rescan(&mut self, quiet: Duration) -> Option<Result<(), String>> {
+    /// None if nothing is new, else how many roots were taken.
+    fn rescan(&mut self, quiet: Duration) -> Option<Result<usize, String>> {
         let look = || {
             let text = read(&self.path)
                 .map_err(|cause| format!("cannot use `{}`: {cause}", self.path.display()));
@@ -143,7 +141,10 @@ impl BundleFile {
         let (seen, ()) = settled(quiet, Some(&self.seen), look)?;
         let outcome = match &seen {
             Ok(text) => TrustBundle::parse(self.trust_domain.clone(), text)
-                .map(|bundle| self.bundle = bundle)
+                .map(|bundle| {
+                    self.bundle = bundle;
+                    self.bundle.len()
+                })
                 .map_err(|error| format!("cannot use `{}`: {error}", self.path.display())),
             Err(fault) => Err(fault.clone()),
         };
