@@ -4,15 +4,13 @@
 mod tests;
 
 use crate::{
-    Ambiguity, CanonicalPath, IdentityFault, NearestMiss, PathOptions, PolicySet, Reason, Request,
-    RuleRef, Timestamp,
-    call::{self, Call},
-    nearest::{self, Miss, Probe, Scene},
-    pattern::TrailingSlash,
-    policy_set::{Document, ServicePolicy},
+    Ambiguity, IdentityFault, NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef,
+    Timestamp,
+    call::{self, Call, Identity},
+    case::Case,
+    policy_set::ServicePolicy,
     request::Caller,
     spec::Enforcement,
-    table::{Matches, RuleTable, Side},
 };
 
 /// The answer to one request.
@@ -67,6 +65,16 @@ impl Decision<'_> {
     }
 }
 
+/// What decides an answer; the rest of it follows.
+pub(crate) struct Outcome<'p> {
+    pub(crate) reason: Reason,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) rule: Option<RuleRef<'p>>,
+    /// Boxed, because an allowed call should not pay for moving it.
+    pub(crate) nearest_miss: Option<Box<NearestMiss<'p>>>,
+    pub(crate) ambiguity: Option<Ambiguity>,
+}
+
 impl PolicySet {
     /// Decides `request` at `now`.
     ///
@@ -76,238 +84,110 @@ impl PolicySet {
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>, now: Timestamp) -> Decision<'p> {
         let policy = self.policy_for(request.service);
+        let outcome = self.outcome(policy, request, now);
+        let enforced = outcome.enforcement == Enforcement::Enforce;
+        let allowed = outcome.reason == Reason::Allow;
+        // Whom to ask is for callers that are who they say.
+        let verified = matches!(request.caller, Caller::Verified(_));
+        let told = policy.filter(|_| verified);
+        Decision {
+            verdict: if allowed {
+                Verdict::Allow
+            } else {
+                Verdict::Deny
+            },
+            reason: outcome.reason,
+            enforced,
+            rule: outcome.rule,
+            nearest_miss: outcome.nearest_miss.map(|miss| *miss),
+            ambiguity: outcome.ambiguity,
+            policy: policy.map(|policy| &*policy.document.name),
+            owner: told.and_then(|policy| policy.owner.as_deref()),
+            help: told.and_then(|policy| policy.help.as_deref()),
+            keep_override_headers: policy.is_some_and(|policy| policy.keep_override_headers),
+            permit: (allowed || !enforced).then_some(Permit(())),
+        }
+    }
+
+    fn outcome<'p>(
+        &'p self,
+        policy: Option<&'p ServicePolicy>,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Outcome<'p> {
         let options = policy.map_or_else(PathOptions::default, |policy| policy.paths);
-        let shadowed =
-            |fault| self.mesh.identity == Enforcement::Shadow && fault != IdentityFault::Revoked;
-        match request.caller {
-            Caller::Unverified(fault) if !shadowed(fault) => {
-                refusal(fault.reason(), Enforcement::Enforce).about(policy)
+        let caller = match request.caller {
+            Caller::Verified(caller) => Ok(caller),
+            Caller::Unverified(fault) if self.passes_unproven(fault) => Err(fault),
+            Caller::Unverified(fault) => {
+                return Outcome::refusal(fault.reason(), Enforcement::Enforce);
             }
-            Caller::Unverified(fault) => match call::read(request, options) {
-                Err(ambiguity) => ambiguous(ambiguity).about(policy),
-                Ok(_) => self.anonymous(fault, policy).about(policy),
-            },
-            Caller::Verified(caller) => match call::read(request, options) {
-                Err(ambiguity) => ambiguous(ambiguity).about(policy).told(policy),
-                Ok((method, path)) => {
-                    let call = Call::new(caller, request, method, path);
-                    let case = Case {
-                        set: self,
-                        policy,
-                        request,
-                        call: &call,
-                        now,
-                    };
-                    case.decide().about(policy).told(policy)
+        };
+        match (call::read(request, options), caller) {
+            (Err(ambiguity), _) => Outcome::ambiguous(ambiguity),
+            (Ok((method, path)), Ok(caller)) => {
+                let (caller_texts, path_texts) = (call::identity_texts(caller), path.texts());
+                let identity = Identity {
+                    id: caller,
+                    segments: &caller_texts,
+                };
+                let call = &Call::new(request, method, identity, path.split(&path_texts));
+                let path = &path;
+                Case {
+                    set: self,
+                    policy,
+                    request,
+                    call,
+                    path,
+                    now,
                 }
+                .outcome()
+            }
+            // No rule is about a caller that is not verified.
+            (Ok(_), Err(fault)) => match policy {
+                None if self.mesh.unpolicied == Enforcement::Enforce => {
+                    Outcome::refusal(Reason::NoPolicy, Enforcement::Enforce)
+                }
+                _ => Outcome::refusal(fault.reason(), Enforcement::Shadow),
             },
         }
     }
 
-    /// A caller whose identity the operator lets pass unproven. No rule is about it.
-    fn anonymous<'p>(&self, fault: IdentityFault, policy: Option<&ServicePolicy>) -> Decision<'p> {
-        if policy.is_none() && self.mesh.unpolicied == Enforcement::Enforce {
-            return refusal(Reason::NoPolicy, Enforcement::Enforce);
-        }
-        refusal(fault.reason(), Enforcement::Shadow)
+    /// Whether the operator lets callers with this fault pass.
+    fn passes_unproven(&self, fault: IdentityFault) -> bool {
+        self.mesh.identity == Enforcement::Shadow && fault != IdentityFault::Revoked
     }
 }
 
-/// One verified caller's request, and everything that decides about it.
-struct Case<'p, 'c> {
-    set: &'p PolicySet,
-    policy: Option<&'p ServicePolicy>,
-    request: &'c Request<'c>,
-    call: &'c Call<'c>,
-    now: Timestamp,
-}
-
-impl<'p> Case<'p, '_> {
-    fn decide(&self) -> Decision<'p> {
-        let mesh = &self.set.mesh;
-        if let Some(rule) = self.denied_by(&mesh.deny, &mesh.document) {
-            return refusal(Reason::DenyRule, Enforcement::Enforce).by(rule);
-        }
-        if let Some(policy) = self.policy
-            && let Some(rule) = self.denied_by(&policy.deny, &policy.document)
-        {
-            return refusal(Reason::DenyRule, policy.enforcement).by(rule);
-        }
-        let side = Side::Allow(self.slash());
-        let find = |table: &RuleTable| table.find(self.call, &self.call.path, side, self.now);
-        let of_service = self
-            .policy
-            .map_or_else(Matches::default, |policy| find(&policy.allow));
-        if let Some(policy) = self.policy
-            && let Some(rule) = rule_ref(&policy.allow, of_service.rule, &policy.document)
-        {
-            return allowance(rule);
-        }
-        let of_mesh = find(&mesh.allow);
-        match rule_ref(&mesh.allow, of_mesh.rule, &mesh.document) {
-            Some(rule) => allowance(rule),
-            None => self.refused(of_service.expired, of_mesh.expired),
+impl<'p> Outcome<'p> {
+    pub(crate) fn allowance(rule: RuleRef<'p>) -> Self {
+        Self {
+            rule: Some(rule),
+            ..Self::refusal(Reason::Allow, Enforcement::Enforce)
         }
     }
 
-    fn slash(&self) -> TrailingSlash {
-        self.policy
-            .map_or(TrailingSlash::Keep, ServicePolicy::trailing_slash)
-    }
-
-    /// The deny rule that holds, in any reading of the path.
-    fn denied_by(&self, table: &'p RuleTable, document: &'p Document) -> Option<RuleRef<'p>> {
-        if table.is_empty() {
-            return None;
-        }
-        let find = |path: &CanonicalPath<'_>| table.find(self.call, path, Side::Deny, self.now);
-        let others = self.call.path.other_readings();
-        let readings = std::iter::once(&self.call.path).chain(&others);
-        let rule = readings.filter_map(|path| find(path).rule).min();
-        rule_ref(table, rule, document)
-    }
-
-    /// No rule allows the call; the numbers are of rules that would, had they not
-    /// expired.
-    fn refused(&self, of_service: Option<u32>, of_mesh: Option<u32>) -> Decision<'p> {
-        let mesh = &self.set.mesh;
-        let Some(policy) = self.policy else {
-            let mut decision = refusal(Reason::NoPolicy, mesh.unpolicied);
-            decision.nearest_miss = self.expired(&mesh.allow, of_mesh, &mesh.document);
-            return decision;
-        };
-        let expired = [
-            (&policy.allow, of_service, &policy.document),
-            (&mesh.allow, of_mesh, &mesh.document),
-        ];
-        for (table, rule, document) in expired {
-            if let Some(expired) = rule_ref(table, rule, document) {
-                let mut decision =
-                    refusal(Reason::ExceptionExpired, policy.enforcement).by(expired);
-                decision.nearest_miss = self.expired(table, rule, document);
-                return decision;
-            }
-        }
-        let mut decision = refusal(Reason::NoRule, policy.enforcement);
-        decision.nearest_miss = self.nearest(policy);
-        decision
-    }
-
-    fn expired(
-        &self,
-        table: &'p RuleTable,
-        rule: Option<u32>,
-        document: &'p Document,
-    ) -> Option<NearestMiss<'p>> {
-        let miss = nearest::of_rule(table, rule?, self.probe())?;
-        self.describe(&miss, table, document)
-    }
-
-    /// The closest rule of the service, unless one of the mesh is closer.
-    fn nearest(&self, policy: &'p ServicePolicy) -> Option<NearestMiss<'p>> {
-        let mesh = &self.set.mesh;
-        let of_service = nearest::find(&policy.allow, self.probe());
-        let of_mesh = nearest::find(&mesh.allow, self.probe());
-        match (of_service, of_mesh) {
-            (Some(service), Some(mesh_miss)) if mesh_miss.closeness > service.closeness => {
-                self.describe(&mesh_miss, &mesh.allow, &mesh.document)
-            }
-            (Some(miss), _) => self.describe(&miss, &policy.allow, &policy.document),
-            (None, Some(miss)) => self.describe(&miss, &mesh.allow, &mesh.document),
-            (None, None) => None,
+    pub(crate) const fn refusal(reason: Reason, enforcement: Enforcement) -> Self {
+        Self {
+            reason,
+            enforcement,
+            rule: None,
+            nearest_miss: None,
+            ambiguity: None,
         }
     }
 
-    fn probe(&self) -> Probe<'_> {
-        Probe {
-            call: self.call,
-            slash: self.slash(),
-            now: self.now,
+    fn ambiguous(ambiguity: Ambiguity) -> Self {
+        Self {
+            ambiguity: Some(ambiguity),
+            ..Self::refusal(Reason::PathAmbiguous, Enforcement::Enforce)
         }
     }
 
-    fn describe(
-        &self,
-        miss: &Miss<'p>,
-        table: &'p RuleTable,
-        document: &'p Document,
-    ) -> Option<NearestMiss<'p>> {
-        let options = self
-            .policy
-            .map_or_else(PathOptions::default, |policy| policy.paths);
-        let scene = Scene {
-            table,
-            document,
-            options,
-            request: self.request,
-            probe: self.probe(),
-        };
-        nearest::describe(miss, &scene)
-    }
-}
-
-fn rule_ref<'p>(
-    table: &'p RuleTable,
-    rule: Option<u32>,
-    document: &'p Document,
-) -> Option<RuleRef<'p>> {
-    Some(document.rule_ref(table.rule(rule?)?))
-}
-
-fn allowance(rule: RuleRef<'_>) -> Decision<'_> {
-    Decision {
-        verdict: Verdict::Allow,
-        enforced: true,
-        permit: Some(Permit(())),
-        ..refusal(Reason::Allow, Enforcement::Enforce)
-    }
-    .by(rule)
-}
-
-fn refusal<'p>(reason: Reason, enforcement: Enforcement) -> Decision<'p> {
-    let enforced = enforcement == Enforcement::Enforce;
-    Decision {
-        verdict: Verdict::Deny,
-        reason,
-        enforced,
-        rule: None,
-        nearest_miss: None,
-        ambiguity: None,
-        policy: None,
-        owner: None,
-        help: None,
-        keep_override_headers: false,
-        permit: (!enforced).then_some(Permit(())),
-    }
-}
-
-fn ambiguous<'p>(ambiguity: Ambiguity) -> Decision<'p> {
-    Decision {
-        ambiguity: Some(ambiguity),
-        ..refusal(Reason::PathAmbiguous, Enforcement::Enforce)
-    }
-}
-
-impl<'p> Decision<'p> {
-    fn by(mut self, rule: RuleRef<'p>) -> Self {
-        self.rule = Some(rule);
-        self
-    }
-
-    fn about(mut self, policy: Option<&'p ServicePolicy>) -> Self {
-        if let Some(policy) = policy {
-            self.policy = Some(&policy.document.name);
-            self.keep_override_headers = policy.keep_override_headers;
+    pub(crate) fn by(self, rule: RuleRef<'p>) -> Self {
+        Self {
+            rule: Some(rule),
+            ..self
         }
-        self
-    }
-
-    /// For verified callers: whom to ask.
-    fn told(mut self, policy: Option<&'p ServicePolicy>) -> Self {
-        if let Some(policy) = policy {
-            self.owner = policy.owner.as_deref();
-            self.help = policy.help.as_deref();
-        }
-        self
     }
 }

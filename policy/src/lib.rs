@@ -14,6 +14,7 @@
 mod binding;
 mod build;
 mod call;
+mod case;
 mod decide;
 mod explanation;
 mod identity;

@@ -19,6 +19,9 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use smallvec::SmallVec;
 
+use self::segment::Class;
+use crate::call::{PathText, Texts};
+
 pub use error::PathError;
 pub(crate) use segment::{check, decode};
 
@@ -35,19 +38,46 @@ pub struct PathOptions {
     pub ignore_trailing_slash: bool,
 }
 
-/// A path that every reader reads alike.
-///
-/// Its length is bounded by whoever read the request; the cost is linear in it.
+/// A path that every reader reads alike; up to 65,535 bytes, because servers differ
+/// in what they do with longer ones.
 #[derive(Clone, Debug)]
 pub struct CanonicalPath<'a> {
     /// Percent-decoded. What is not in a segment is of no interest.
     text: Cow<'a, str>,
     /// Where the segments are in `text`; twelve without allocation, which few
     /// routes exceed.
-    segments: SmallVec<[Range<usize>; 12]>,
+    segments: SmallVec<[Span; 12]>,
     trailing_slash: bool,
     /// Some segment holds a kept `/` or `;`.
     several_readings: bool,
+}
+
+/// A range of bytes; small, because paths are moved on every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    fn new(range: &Range<usize>) -> Result<Self, PathError> {
+        let position = |at: usize| u16::try_from(at).map_err(|_| PathError::TooLong);
+        Ok(Self {
+            start: position(range.start)?,
+            end: position(range.end)?,
+        })
+    }
+
+    const fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+impl PathOptions {
+    /// Whether something is kept that can be read in several ways.
+    const fn keeps_any(self) -> bool {
+        self.keep_encoded_slash || self.keep_parameters
+    }
 }
 
 impl<'a> CanonicalPath<'a> {
@@ -57,53 +87,99 @@ impl<'a> CanonicalPath<'a> {
     /// # Errors
     /// The first thing in the path that could be read in more than one way.
     pub fn parse(target: &'a str, options: PathOptions) -> Result<Self, PathError> {
-        let path = without_query(target)?;
-        if !path.starts_with('/') {
+        if !target.starts_with('/') {
             return Err(PathError::NotAbsolute);
         }
         let mut parsed = Self {
-            text: Cow::Borrowed(path),
+            text: Cow::Borrowed(target),
             segments: SmallVec::new(),
             trailing_slash: false,
             several_readings: false,
         };
-        if path.contains('%') {
-            parsed.text = Cow::Owned(String::with_capacity(path.len()));
-        }
-        let mut at = 1;
-        for segment in path.split('/').skip(1) {
-            if segment.is_empty() && at == path.len() {
-                parsed.trailing_slash = true;
-            } else {
-                parsed.push(segment, options, at)?;
+        // One pass over the bytes, because every request pays for it.
+        let (mut start, mut end, mut plain) = (1, target.len(), true);
+        for (at, byte) in target.bytes().enumerate().skip(1) {
+            match segment::class(byte) {
+                Class::Plain => {}
+                Class::Percent | Class::Wide => plain = false,
+                Class::Slash => {
+                    parsed.push(target, start..at, plain, options)?;
+                    (start, plain) = (at + 1, true);
+                }
+                Class::Query => {
+                    end = at;
+                    break;
+                }
+                Class::Refused => segment::check_byte(byte, options, at)?,
             }
-            at += segment.len() + 1;
         }
+        if start == end {
+            parsed.trailing_slash = true;
+        } else {
+            parsed.push(target, start..end, plain, options)?;
+        }
+        no_fragment(target, end)?;
         Ok(parsed)
     }
 
-    fn push(&mut self, raw: &str, options: PathOptions, at: usize) -> Result<(), PathError> {
-        let decoded = decode(raw, options, at)?;
-        segment::check(&decoded, options, at)?;
-        if options.keep_encoded_slash || options.keep_parameters {
-            self.several_readings |= decoded.contains(['/', ';']);
+    /// Adds the segment at `raw` of `target`; it is `plain` if its text is its meaning.
+    #[inline]
+    fn push(
+        &mut self,
+        target: &'a str,
+        raw: Range<usize>,
+        plain: bool,
+        options: PathOptions,
+    ) -> Result<(), PathError> {
+        if !plain || options.keeps_any() || matches!(self.text, Cow::Owned(_)) {
+            return self.push_decoded(target, raw, options);
         }
-        let start = match &mut self.text {
-            Cow::Borrowed(_) => at,
-            Cow::Owned(text) => {
-                let start = text.len();
-                text.push_str(&decoded);
-                start
+        segment::check_name(target.get(raw.clone()).unwrap_or_default(), raw.start)?;
+        self.segments.push(Span::new(&raw)?);
+        Ok(())
+    }
+
+    fn push_decoded(
+        &mut self,
+        target: &'a str,
+        raw: Range<usize>,
+        options: PathOptions,
+    ) -> Result<(), PathError> {
+        let at = raw.start;
+        let decoded = decode(target.get(raw.clone()).unwrap_or_default(), options, at)?;
+        segment::check(&decoded, options, at)?;
+        self.several_readings |= options.keeps_any() && decoded.contains(['/', ';']);
+        let segment = match (&mut self.text, decoded) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => raw,
+            (Cow::Owned(text), decoded) => append(text, &decoded),
+            (Cow::Borrowed(_), Cow::Owned(decoded)) => {
+                let mut text = String::with_capacity(target.len());
+                text.push_str(target.get(..at).unwrap_or_default());
+                let segment = append(&mut text, &decoded);
+                self.text = Cow::Owned(text);
+                segment
             }
         };
-        self.segments.push(start..start + decoded.len());
+        self.segments.push(Span::new(&segment)?);
         Ok(())
     }
 
     /// The segments, percent-decoded. None of them is empty, `.` or `..`; `/` has none.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = &str> {
         let texts = self.segments.iter();
-        texts.map(|range| self.text.get(range.clone()).unwrap_or_default())
+        texts.map(|span| self.text.get(span.range()).unwrap_or_default())
+    }
+
+    pub(crate) fn texts(&self) -> Texts<'_> {
+        self.segments().collect()
+    }
+
+    /// The path as patterns take it; `texts` are its own.
+    pub(crate) const fn split<'s>(&self, texts: &'s [&'s str]) -> PathText<'s> {
+        PathText {
+            segments: texts,
+            trailing_slash: self.trailing_slash,
+        }
     }
 
     /// Whether the path ends in `/`.
@@ -113,13 +189,20 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
+fn append(text: &mut String, segment: &str) -> Range<usize> {
+    let start = text.len();
+    text.push_str(segment);
+    start..text.len()
+}
+
 /// A fragment never belongs in a request (RFC 9112 section 3.2), and a server that
-/// cuts it off earlier or later than the proxy sees another path.
-fn without_query(target: &str) -> Result<&str, PathError> {
-    if let Some(at) = target.find('#') {
-        return Err(PathError::Fragment { at });
+/// cuts it off before it looks for a query sees another path than the proxy.
+fn no_fragment(target: &str, query: usize) -> Result<(), PathError> {
+    let mut rest = target.bytes().enumerate().skip(query);
+    match rest.find(|(_, byte)| *byte == b'#') {
+        Some((at, _)) => Err(PathError::Fragment { at }),
+        None => Ok(()),
     }
-    Ok(target.split_once('?').map_or(target, |(path, _)| path))
 }
 
 /// The path in its one spelling: what needs encoding is encoded, in upper case.

@@ -2,10 +2,10 @@
 
 use super::{Miss, Probe, suggest};
 use crate::{
-    Clause, ClauseCheck, Entry, Location, NearestMiss, PathOptions, Request,
+    CanonicalPath, Clause, ClauseCheck, Entry, Location, NearestMiss, PathOptions, Request,
     pattern::{Bindings, Verb},
     policy_set::Document,
-    table::{FromEntry, RuleTable},
+    table::{Found, FromEntry, RuleTable},
 };
 
 /// Entries of `from` that are told when none stands for the caller.
@@ -20,6 +20,7 @@ pub(crate) struct Scene<'p, 'c> {
     pub(crate) document: &'p Document,
     pub(crate) options: PathOptions,
     pub(crate) request: &'c Request<'c>,
+    pub(crate) path: &'c CanonicalPath<'c>,
     pub(crate) probe: Probe<'c>,
 }
 
@@ -27,8 +28,8 @@ pub(crate) struct Scene<'p, 'c> {
 pub(crate) fn describe<'p>(miss: &Miss<'p>, scene: &Scene<'p, '_>) -> Option<NearestMiss<'p>> {
     let mut bindings = Bindings::default();
     let caller = scene.probe.call.caller;
-    if let Some(found) = miss.found {
-        miss.from.bind(caller, found, &mut bindings);
+    if miss.found == Some(Found::ByPattern) {
+        miss.from.bind(caller, &mut bindings);
     }
     let mut checks = vec![from(miss, scene), method(miss, scene), path(miss, scene)];
     checks.extend(captures(miss, scene, &mut bindings));
@@ -85,7 +86,7 @@ fn from(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
         clause: Clause::From,
         passed,
         expected,
-        actual: scene.probe.call.caller.to_string(),
+        actual: scene.probe.call.caller.id.to_string(),
     }
 }
 
@@ -128,9 +129,9 @@ fn path(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
     let Probe { call, slash, .. } = scene.probe;
     ClauseCheck {
         clause: Clause::Path,
-        passed: miss.to.operation.path.fits(&call.path, slash),
+        passed: miss.to.operation.path.fits(call.path, slash),
         expected: miss.to.words().1.to_owned(),
-        actual: call.path.to_string(),
+        actual: scene.path.to_string(),
     }
 }
 
@@ -141,7 +142,7 @@ fn captures<'v>(
     scene: &Scene<'_, 'v>,
     bindings: &mut Bindings<'v>,
 ) -> Option<ClauseCheck> {
-    let path = &scene.probe.call.path;
+    let path = scene.probe.call.path;
     let pattern = &miss.to.operation.path;
     if !pattern.fits(path, scene.probe.slash) {
         return None;

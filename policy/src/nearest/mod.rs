@@ -4,6 +4,7 @@
 //! rules that the indexes propose are compared, the rest is not.
 
 mod describe;
+mod shortlist;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,13 @@ use crate::{
     table::{Candidates, Found, FromEntry, MANY_LINES, Rule, RuleTable, ToEntry},
 };
 
+use self::shortlist::{Likely, likeliest};
+
 pub(crate) use describe::{Scene, describe};
 
-/// Lines compared from each source, so that a refusal stays within ten
-/// microseconds however many rules there are.
-const BUDGET: usize = 128;
+/// Lines from an index that are looked at closely, so that a refusal stays within
+/// ten microseconds however many rules there are.
+const CLOSELY: usize = 12;
 
 /// A rule that does not match, with the entries that came closest.
 #[derive(Clone, Debug)]
@@ -34,17 +37,22 @@ pub(crate) struct Miss<'t> {
     pub(crate) closeness: Closeness,
 }
 
-/// How close a rule came; greater is closer. The order of the fields is the order
-/// of importance: a rule about the caller is worth more than one about the path.
+/// How close a rule came; greater is closer.
+///
+/// A rule about this very path says more about what was meant than a rule that
+/// happens to let this caller in somewhere else, but a rule about both beats either.
+/// Then come the caller, the leading segments and the method, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Closeness {
+    points: u8,
     from: bool,
-    path: bool,
-    method_on_path: bool,
-    captures: bool,
     leading_segments: usize,
     method: bool,
 }
+
+const FROM: u8 = 4;
+const PATH: u8 = 4;
+const BOTH: u8 = FROM + PATH;
 
 /// What rules are compared with.
 #[derive(Clone, Copy)]
@@ -59,11 +67,12 @@ pub(crate) fn find<'t>(table: &'t RuleTable, probe: Probe<'_>) -> Option<Miss<'t
     let mut search = Search::new(table, probe);
     let callers = table.candidates(probe.call.caller);
     search.lines_on_path(&callers);
-    search.rules_of_caller(&callers);
-    if search.best.as_ref().is_none_or(|best| best.found.is_none()) {
-        for to in table.lines().iter().take(MANY_LINES) {
-            search.consider(to, None);
-        }
+    if !search.is_settled() {
+        search.lines_near(&callers);
+        search.rules_of_caller(&callers);
+    }
+    if !search.is_settled() {
+        search.lines_alike();
     }
     search.best
 }
@@ -73,8 +82,8 @@ pub(crate) fn of_rule<'t>(table: &'t RuleTable, rule: u32, probe: Probe<'_>) -> 
     let mut search = Search::new(table, probe);
     let callers = table.candidates(probe.call.caller);
     let rule = table.rule(rule)?;
-    for to in table.lines_of(rule) {
-        search.consider_callers(to, rule, &callers);
+    for (candidate, found) in callers.within(rule.entry_ids()) {
+        search.consider(candidate.line, Some((candidate.entry, found)));
     }
     search.best
 }
@@ -86,7 +95,7 @@ struct Search<'t, 'c> {
 }
 
 impl<'t, 'c> Search<'t, 'c> {
-    const fn new(table: &'t RuleTable, probe: Probe<'c>) -> Self {
+    fn new(table: &'t RuleTable, probe: Probe<'c>) -> Self {
         Self {
             table,
             probe,
@@ -94,76 +103,106 @@ impl<'t, 'c> Search<'t, 'c> {
         }
     }
 
-    /// Lines that the path fits, then lines that begin alike.
+    /// Whether a rule about both the caller and the path was found: of the others,
+    /// only such a one could be closer.
+    fn is_settled(&self) -> bool {
+        self.best
+            .as_ref()
+            .is_some_and(|best| best.closeness.points >= BOTH)
+    }
+
+    /// Where lines are indexed: those that the path fits.
     fn lines_on_path(&mut self, callers: &Candidates<'t>) {
-        let path = &self.probe.call.path;
-        let Some(on_path) = self.table.lines_for(path) else {
-            return;
-        };
-        let on_path = on_path.iter().map(|(id, _)| id).take(BUDGET);
-        let near = self.table.lines_near(path).into_iter().rev().take(BUDGET);
-        for to in on_path.chain(near).filter_map(|id| self.table.line(id)) {
-            if let Some(rule) = self.table.rule(to.rule) {
-                self.consider_callers(to, rule, callers);
+        if let Some(lines) = self.table.lines_for(self.probe.call.path) {
+            for line in lines.iter().take(CLOSELY) {
+                self.consider_callers(line, callers);
             }
+        }
+    }
+
+    /// Where lines are indexed: those that begin alike.
+    fn lines_near(&mut self, callers: &Candidates<'t>) {
+        let lines = self
+            .table
+            .lines_near(self.probe.call.path)
+            .into_iter()
+            .rev();
+        for line in lines.take(CLOSELY) {
+            self.consider_callers(line, callers);
         }
     }
 
     fn rules_of_caller(&mut self, callers: &Candidates<'t>) {
-        let table = self.table;
-        let entries = callers
-            .iter()
-            .filter_map(|(id, found)| Some((table.entry(id)?, found)));
-        let pairs = entries.flat_map(|(from, found)| {
-            let rule = table.rule(from.rule);
-            let lines = rule.map_or(&[][..], |rule| table.lines_of(rule));
-            lines.iter().map(move |to| (to, from, found))
+        let bits = self.probe.call.bits;
+        let all = callers.iter().take(MANY_LINES).map(|(candidate, found)| {
+            let from = Some((candidate.entry, found));
+            Likely::new(bits, candidate.wants, candidate.line, from)
         });
-        for (to, from, found) in pairs.take(BUDGET) {
-            self.consider(to, Some((from, found)));
+        for likely in likeliest(all) {
+            self.consider(likely.line(), likely.from());
         }
     }
 
-    /// Considers a line with those entries of its rule that stand for the caller.
-    fn consider_callers(&mut self, to: &'t ToEntry, rule: &Rule, callers: &Candidates<'t>) {
-        let mut alone = true;
-        for (id, found) in callers.within(rule.entry_ids()).take(BUDGET) {
-            if let Some(from) = self.table.entry(id) {
-                alone = false;
-                self.consider(to, Some((from, found)));
-            }
-        }
-        if alone {
-            self.consider(to, None);
+    fn lines_alike(&mut self) {
+        let bits = self.probe.call.bits;
+        let lines = (0..).zip(self.table.wants()).take(MANY_LINES);
+        let all = lines.map(|(line, wants)| Likely::new(bits, *wants, line, None));
+        for likely in likeliest(all) {
+            self.consider(likely.line(), None);
         }
     }
 
-    /// Keeps `to`, with `from` if it stands for the caller, if it is the closest yet.
-    fn consider(&mut self, to: &'t ToEntry, from: Option<(&'t FromEntry, Found)>) {
-        let caller = self.probe.call.caller;
-        let mut bindings = Bindings::default();
-        let from = from.filter(|(from, found)| from.bind(caller, *found, &mut bindings));
-        if from.is_none() {
-            bindings = Bindings::default();
+    /// Considers a line with those entries of its rule that may stand for the caller.
+    fn consider_callers(&mut self, line: u32, callers: &Candidates<'t>) {
+        let rule = self
+            .table
+            .line(line)
+            .and_then(|to| self.table.rule(to.rule));
+        let beside = callers.within(rule.map_or(0..0, Rule::entry_ids));
+        let beside = beside.filter(|(candidate, _)| candidate.line == line);
+        for (candidate, found) in beside.take(CLOSELY) {
+            self.consider(line, Some((candidate.entry, found)));
         }
-        let closeness = self.probe.closeness(to, from.is_some(), &mut bindings);
-        let rank = (closeness, Reverse(to.rule));
-        if self.best.as_ref().is_some_and(|best| best.rank() >= rank) {
-            return;
-        }
-        let Some(rule) = self.table.rule(to.rule) else {
+        self.consider(line, None);
+    }
+
+    /// Keeps a line, with an entry if it stands for the caller, if it is the closest yet.
+    fn consider(&mut self, line: u32, from: Option<(u32, Found)>) {
+        let (table, probe) = (self.table, self.probe);
+        let Some(to) = table.line(line) else {
             return;
         };
-        let first = self.table.entries_of(rule).first();
-        let found = from.map(|(_, found)| found);
-        if let Some(from) = from.map(|(from, _)| from).or(first) {
-            self.best = Some(Miss {
-                rule,
-                from,
-                found,
-                to,
-                closeness,
-            });
+        let Some(rule) = table.rule(to.rule) else {
+            return;
+        };
+        let mut bindings = Bindings::default();
+        let from = from.and_then(|(entry, found)| Some((table.entry(entry)?, found)));
+        let stands = |(from, found): &(&'t FromEntry, Found)| {
+            *found == Found::Exactly || from.bind(probe.call.caller, &mut bindings)
+        };
+        let Some((from, found)) = from
+            .filter(stands)
+            .map(|(from, found)| (from, Some(found)))
+            .or_else(|| Some((table.entries_of(rule).first()?, None)))
+        else {
+            return;
+        };
+        if found.is_none() {
+            bindings = Bindings::default();
+        }
+        let miss = Miss {
+            rule,
+            from,
+            found,
+            to,
+            closeness: probe.closeness(to, found.is_some(), &mut bindings),
+        };
+        if self
+            .best
+            .as_ref()
+            .is_none_or(|best| miss.rank() > best.rank())
+        {
+            self.best = Some(miss);
         }
     }
 }
@@ -176,14 +215,26 @@ impl Probe<'_> {
         bindings: &mut Bindings<'v>,
     ) -> Closeness {
         let operation = &to.operation;
+        let path = self.call.path;
         let method = operation.verb.admits(self.call);
-        let path = operation.path.fits(&self.call.path, self.slash);
+        let leading = operation.path.leading(path);
+        let mut points = if from { FROM } else { 0 };
+        if operation.path.fits(path, self.slash) {
+            // A pattern without literal text fits everything, so it says little.
+            points += if operation.path.is_specific() {
+                PATH
+            } else {
+                2
+            };
+            points += if method { 2 } else { 0 };
+            points += u8::from(method && operation.path.bind(path, bindings));
+        } else if leading.all_but_one {
+            points += 2;
+        }
         Closeness {
+            points,
             from,
-            path,
-            method_on_path: path && method,
-            captures: path && operation.path.bind(&self.call.path, bindings),
-            leading_segments: operation.path.closeness(&self.call.path),
+            leading_segments: leading.weight,
             method,
         }
     }

@@ -15,11 +15,11 @@ pub(super) fn addition(
     match (first, second) {
         // An entry that captures nothing cannot stand beside one that does.
         (Clause::From, None) if !miss.from.captures() => {
-            Some(Addition::From(scene.probe.call.caller.to_string()))
+            Some(Addition::From(scene.probe.call.caller.id.to_string()))
         }
         (Clause::Method, None) => line(scene, method_path(miss, scene)),
         (Clause::Path, None) | (Clause::Method, Some(Clause::Path)) if !miss.from.captures() => {
-            line(scene, scene.probe.call.path.to_string())
+            line(scene, scene.path.to_string())
         }
         _ => None,
     }
@@ -28,7 +28,7 @@ pub(super) fn addition(
 /// The pattern's path, unless it stands for more than this method's call.
 fn method_path(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> String {
     match miss.to.operation.verb {
-        Verb::Grpc => scene.probe.call.path.to_string(),
+        Verb::Grpc => scene.path.to_string(),
         _ => miss.to.words().1.to_owned(),
     }
 }
@@ -44,7 +44,7 @@ fn line(scene: &Scene<'_, '_>, path: String) -> Option<Addition> {
 }
 
 fn grpc_line(scene: &Scene<'_, '_>) -> Option<Addition> {
-    let path = scene.probe.call.path.to_string();
+    let path = scene.path.to_string();
     checked(scene, format!("GRPC {}", path.strip_prefix('/')?))
 }
 
@@ -52,6 +52,6 @@ fn grpc_line(scene: &Scene<'_, '_>) -> Option<Addition> {
 fn checked(scene: &Scene<'_, '_>, line: String) -> Option<Addition> {
     let operation = Operation::parse(&line, scene.options).ok()?;
     let call = scene.probe.call;
-    let admits = operation.verb.admits(call) && operation.path.fits(&call.path, scene.probe.slash);
+    let admits = operation.verb.admits(call) && operation.path.fits(call.path, scene.probe.slash);
     admits.then_some(Addition::To(line))
 }

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum PathError {
     /// It does not begin with `/`: absolute-form, authority-form, `*` or nothing.
     NotAbsolute,
+    /// More than 65,535 bytes.
+    TooLong,
     /// `#`.
     Fragment {
         /// The byte.
@@ -78,7 +80,7 @@ impl PathError {
     #[must_use]
     pub const fn position(&self) -> usize {
         match *self {
-            Self::NotAbsolute => 0,
+            Self::NotAbsolute | Self::TooLong => 0,
             Self::Fragment { at }
             | Self::EmptySegment { at }
             | Self::DotSegment { at }
@@ -102,6 +104,7 @@ impl fmt::Display for PathError {
                 return write!(f, "`{found}` is percent-encoded without need");
             }
             Self::NotAbsolute => "it does not begin with `/`",
+            Self::TooLong => "it has more than 65535 bytes",
             Self::Fragment { .. } => "it has a `#`",
             Self::EmptySegment { .. } => "it has an empty segment",
             Self::DotSegment { .. } => "it has a segment `.` or `..`",

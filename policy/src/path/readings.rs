@@ -3,9 +3,9 @@
 //! A service that keeps `%2F` or `;` has decided how it reads them, but what
 //! stands before or behind it may not agree: a deny rule must hold in each reading.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
-use super::CanonicalPath;
+use super::{CanonicalPath, Span};
 
 impl CanonicalPath<'_> {
     /// How else the path can be read: split at kept `/`, cut at kept `;`, and both
@@ -35,31 +35,35 @@ impl CanonicalPath<'_> {
         self.with(
             self.segments
                 .iter()
-                .flat_map(|segment| self.pieces(segment)),
+                .flat_map(|segment| self.pieces(*segment)),
         )
     }
 
-    fn pieces(&self, segment: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let text = self.text.get(segment.clone()).unwrap_or_default();
+    fn pieces(&self, segment: Span) -> impl Iterator<Item = Span> {
+        let text = self.text.get(segment.range()).unwrap_or_default();
         let mut at = segment.start;
         let pieces = text.split('/').map(move |piece| {
             let start = at;
-            at += piece.len() + 1;
-            start..start + piece.len()
+            let end = start.saturating_add(length(piece));
+            at = end.saturating_add(1);
+            Span { start, end }
         });
-        pieces.filter(|piece| !piece.is_empty())
+        pieces.filter(|piece| piece.start < piece.end)
     }
 
     /// Servers that drop parameters before they route.
     fn cut_parameters(&self) -> CanonicalPath<'_> {
         self.with(self.segments.iter().map(|segment| {
-            let text = self.text.get(segment.clone()).unwrap_or_default();
-            let end = text.find(';').unwrap_or(text.len());
-            segment.start..segment.start + end
+            let text = self.text.get(segment.range()).unwrap_or_default();
+            let name = text.split(';').next().unwrap_or_default();
+            Span {
+                start: segment.start,
+                end: segment.start.saturating_add(length(name)),
+            }
         }))
     }
 
-    fn with(&self, segments: impl IntoIterator<Item = Range<usize>>) -> CanonicalPath<'_> {
+    fn with(&self, segments: impl IntoIterator<Item = Span>) -> CanonicalPath<'_> {
         CanonicalPath {
             text: Cow::Borrowed(&self.text),
             segments: segments.into_iter().collect(),
@@ -67,4 +71,9 @@ impl CanonicalPath<'_> {
             several_readings: false,
         }
     }
+}
+
+/// The length of a part of a segment, which has at most 65,535 bytes itself.
+fn length(part: &str) -> u16 {
+    u16::try_from(part.len()).unwrap_or(u16::MAX)
 }

@@ -4,13 +4,61 @@ use std::{borrow::Cow, fmt};
 
 use super::{PathError, PathOptions};
 
-/// What a raw byte of a segment is to the reader.
-enum Byte {
+/// What a raw byte of a request target is to the reader.
+#[derive(Clone, Copy)]
+pub(super) enum Class {
+    /// It stands for itself. What RFC 3986 would have encoded (`{`, `"`, …) has one
+    /// reading all the same, and proxies pass it on: it is the character itself.
     Plain,
     Percent,
     /// Part of a character beyond ASCII.
     Wide,
+    Slash,
+    Query,
+    /// Ambiguous, unless the service keeps it.
     Refused,
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated when compiled, and bounded by the length"
+)]
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Refused; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        classes[byte] = match byte {
+            0x25 => Class::Percent,
+            0x2f => Class::Slash,
+            0x3f => Class::Query,
+            // Controls and space, `#`, `;` and `\`.
+            0x00..=0x20 | 0x7f | 0x23 | 0x3b | 0x5c => Class::Refused,
+            0x80.. => Class::Wide,
+            _ => Class::Plain,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a class for each of the 256 bytes"
+)]
+pub(super) fn class(byte: u8) -> Class {
+    CLASSES[usize::from(byte)]
+}
+
+/// Whether a byte that is [`Class::Refused`] is one that the service keeps.
+pub(super) const fn check_byte(byte: u8, options: PathOptions, at: usize) -> Result<(), PathError> {
+    match byte {
+        b';' if options.keep_parameters => Ok(()),
+        b';' => Err(PathError::Parameters { at }),
+        b' ' => Err(PathError::Space { at }),
+        b'\\' => Err(PathError::Backslash { at }),
+        b'#' => Err(PathError::Fragment { at }),
+        _ => Err(PathError::Control { at }),
+    }
 }
 
 /// RFC 3986 section 3.3: what stands for itself in a segment.
@@ -24,18 +72,6 @@ const fn is_pchar(byte: u8) -> bool {
     )
 }
 
-const fn class(byte: u8, options: PathOptions) -> Byte {
-    match byte {
-        b';' if !options.keep_parameters => Byte::Refused,
-        b'%' => Byte::Percent,
-        // What RFC 3986 would have encoded (`{`, `"`, …) has one reading all the
-        // same, and proxies pass it on: it is the character itself.
-        0x21..=0x5b | 0x5d..=0x7e => Byte::Plain,
-        0x80.. => Byte::Wide,
-        _ => Byte::Refused,
-    }
-}
-
 /// Decodes a raw segment, which stands at byte `at` of the request target.
 pub(crate) fn decode(
     raw: &str,
@@ -44,11 +80,11 @@ pub(crate) fn decode(
 ) -> Result<Cow<'_, str>, PathError> {
     let (mut encoded, mut wide) = (false, false);
     for (offset, byte) in raw.bytes().enumerate() {
-        match class(byte, options) {
-            Byte::Plain => {}
-            Byte::Percent => encoded = true,
-            Byte::Wide => wide = true,
-            Byte::Refused => return Err(refused(byte, at + offset)),
+        match class(byte) {
+            Class::Plain | Class::Slash | Class::Query => {}
+            Class::Percent => encoded = true,
+            Class::Wide => wide = true,
+            Class::Refused => check_byte(byte, options, at + offset)?,
         }
     }
     let decoded = if encoded {
@@ -61,15 +97,6 @@ pub(crate) fn decode(
         return Err(PathError::Control { at });
     }
     Ok(decoded)
-}
-
-const fn refused(byte: u8, at: usize) -> PathError {
-    match byte {
-        b' ' => PathError::Space { at },
-        b'\\' => PathError::Backslash { at },
-        b';' => PathError::Parameters { at },
-        _ => PathError::Control { at },
-    }
 }
 
 fn percent_decode(raw: &str, options: PathOptions, at: usize) -> Result<String, PathError> {
@@ -117,8 +144,7 @@ fn check_octet(value: u8, after: &[u8], options: PathOptions, at: usize) -> Resu
 
 /// Refuses a segment that a server would resolve away, in any reading of it.
 pub(crate) fn check(decoded: &str, options: PathOptions, at: usize) -> Result<(), PathError> {
-    let plain = !options.keep_encoded_slash && !options.keep_parameters;
-    if plain || !decoded.contains(['/', ';']) {
+    if !options.keeps_any() || !decoded.contains(['/', ';']) {
         return check_name(decoded, at);
     }
     // Empty pieces around a kept `/` are dropped by readers that split there.
@@ -130,7 +156,7 @@ pub(crate) fn check(decoded: &str, options: PathOptions, at: usize) -> Result<()
     Ok(())
 }
 
-const fn check_name(name: &str, at: usize) -> Result<(), PathError> {
+pub(super) const fn check_name(name: &str, at: usize) -> Result<(), PathError> {
     match name.as_bytes() {
         [] => Err(PathError::EmptySegment { at }),
         [b'.'] | [b'.', b'.'] => Err(PathError::DotSegment { at }),

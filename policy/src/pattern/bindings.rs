@@ -18,6 +18,10 @@ impl<'v> Bindings<'v> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What `name` is bound to.
     pub(crate) fn value(&self, name: &str) -> Option<&'v str> {
         let bound = self.0.iter().find(|(known, _)| *known == name);

@@ -18,6 +18,8 @@ pub struct PatternError {
 pub enum PatternErrorKind {
     /// There is no text.
     Empty,
+    /// A path of more than 8,000 bytes.
+    TooLong,
     /// Neither `spiffe://…` nor `/…`: not an identity.
     NotAnIdentity,
     /// `/…`, but nothing says which trust domain that belongs to.
@@ -128,6 +130,7 @@ impl fmt::Display for PatternErrorKind {
                 );
             }
             Self::Empty => "the pattern is empty",
+            Self::TooLong => "a path pattern has at most 8000 bytes",
             Self::NotAnIdentity => "an identity begins with `spiffe://` or `/`",
             Self::NoTrustDomain => {
                 "nothing says which trust domain this belongs to; write `spiffe://…`, or set `trustDomain` in the mesh policy"

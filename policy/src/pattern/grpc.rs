@@ -2,7 +2,7 @@
 
 use super::{
     PatternError, PatternErrorKind as Kind,
-    path::{PathPattern, PathSegment},
+    path::{MAX_BYTES, PathPattern},
     source::Part,
 };
 
@@ -25,17 +25,17 @@ pub(super) fn parse(part: Part<'_>) -> Result<PathPattern, PatternError> {
         });
     }
     let method = match method {
-        "*" => PathSegment::Any,
-        name if is_identifier(name) => PathSegment::Literal(name.into()),
+        "*" => None,
+        name if is_identifier(name) => Some(name),
         _ => return Err(part.error(Kind::Grpc)),
     };
     if !is_service(service) {
         return Err(part.error(Kind::Grpc));
     }
-    Ok(PathPattern::of([
-        PathSegment::Literal(service.into()),
-        method,
-    ]))
+    if part.text.len() > MAX_BYTES {
+        return Err(part.error(Kind::TooLong));
+    }
+    Ok(PathPattern::grpc(service, method))
 }
 
 /// A full name in the protobuf language: identifiers with dots between them.

@@ -21,5 +21,5 @@ pub use caller::CallerPattern;
 pub(crate) use caller::IdSegment;
 pub use error::{PatternError, PatternErrorKind};
 pub use operation::Operation;
-pub(crate) use path::{PathSegment, TrailingSlash};
+pub(crate) use path::{PathPattern, PathSegment, TrailingSlash};
 pub(crate) use verb::Verb;

@@ -1,38 +1,73 @@
 //! Patterns over request paths.
 
+use std::borrow::Cow;
+
 use super::{
-    Bindings, PatternError, PatternErrorKind as Kind,
+    Bindings, PatternError, PatternErrorKind as Error,
     capture::{self, Braces},
     hints,
     source::Part,
 };
-use crate::path::{CanonicalPath, PathError, PathOptions, check, decode};
+use crate::{
+    call::PathText,
+    path::{PathError, PathOptions, check, decode},
+};
 
-/// A set of paths.
+/// RFC 9110 section 4.1 asks of servers to take 8,000 octets; routes are shorter.
+pub(super) const MAX_BYTES: usize = 8_000;
+
+/// A set of paths. Two allocations, however many segments: this is what a decision
+/// looks at, and what there is most of in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathPattern {
-    segments: Box<[PathSegment]>,
+    /// The texts of all segments, one after the other. Literal text is decoded, as
+    /// requests are.
+    text: Box<str>,
+    segments: Box<[Shape]>,
     /// Ends in `/**`.
     tail: bool,
     /// Ends in `/`.
     trailing_slash: bool,
+    /// Captures a name twice.
+    repeats: bool,
 }
 
-/// One segment of a pattern. Literal text is decoded, as requests are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PathSegment {
-    Literal(Box<str>),
+/// A segment: the lengths of its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    kind: Kind,
+    prefix: u16,
+    name: u16,
+    suffix: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Literal,
     Any,
-    Capture(Box<str>),
-    Partial(Box<Partial>),
+    Capture,
 }
 
-/// A capture with literal text around it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Partial {
-    pub(crate) prefix: Box<str>,
-    name: Box<str>,
-    pub(crate) suffix: Box<str>,
+/// One segment of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathSegment<'p> {
+    Literal(&'p str),
+    Any,
+    /// A capture, with literal text around it that may be empty.
+    Capture {
+        prefix: &'p str,
+        name: &'p str,
+        suffix: &'p str,
+    },
+}
+
+/// How far a path agrees with a pattern that it may not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leading {
+    /// The leading segments that agree; those that are literally equal count twice.
+    pub(crate) weight: usize,
+    /// At least one agrees, and at most the last one of the path does not.
+    pub(crate) all_but_one: bool,
 }
 
 /// Whether one trailing slash makes a path another path.
@@ -44,57 +79,74 @@ pub(crate) enum TrailingSlash {
 
 impl PathPattern {
     pub(super) fn parse(part: Part<'_>, options: PathOptions) -> Result<Self, PatternError> {
+        if part.text.len() > MAX_BYTES {
+            return Err(part.error(Error::TooLong));
+        }
         hints::check_path(part)?;
-        let mut pattern = Self::of([]);
-        let mut segments = Vec::new();
+        let mut pattern = Growing::default();
         for segment in part.split('/').skip(1) {
             let last = segment.span().end == part.span().end;
             match segment.text {
                 "**" if last => pattern.tail = true,
                 "" if last => pattern.trailing_slash = true,
-                _ => segments.push(parse_segment(segment, options)?),
+                _ => parse_segment(segment, options, &mut pattern)?,
             }
         }
-        pattern.segments = segments.into();
-        Ok(pattern)
+        Ok(pattern.finish())
     }
 
-    pub(super) fn of<const N: usize>(segments: [PathSegment; N]) -> Self {
-        Self {
-            segments: segments.into(),
-            tail: false,
-            trailing_slash: false,
+    /// `/service/method`, or any method.
+    pub(super) fn grpc(service: &str, method: Option<&str>) -> Self {
+        let mut pattern = Growing::default();
+        pattern.push(Kind::Literal, service, "", "");
+        match method {
+            Some(method) => pattern.push(Kind::Literal, method, "", ""),
+            None => pattern.push(Kind::Any, "", "", ""),
         }
+        pattern.finish()
     }
 
     pub(super) fn captures(&self) -> impl Iterator<Item = &str> {
-        let names = self.segments.iter().filter_map(PathSegment::name);
-        let before = move |at| self.segments.iter().filter_map(PathSegment::name).take(at);
-        let first = move |(at, name): &(usize, &str)| !before(*at).any(|other| other == *name);
-        names.enumerate().filter(first).map(|(_, name)| name)
+        let names = || self.segments().filter_map(|segment| segment.name());
+        let first =
+            move |(at, name): &(usize, &str)| !names().take(*at).any(|other| other == *name);
+        names().enumerate().filter(first).map(|(_, name)| name)
+    }
+
+    /// The segments, in order.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = PathSegment<'_>> {
+        let mut rest = &*self.text;
+        let mut next = move |len: u16| {
+            let (text, after) = rest.split_at_checked(usize::from(len)).unwrap_or_default();
+            rest = after;
+            text
+        };
+        self.segments.iter().map(move |shape| match shape.kind {
+            Kind::Literal => PathSegment::Literal(next(shape.prefix)),
+            Kind::Any => PathSegment::Any,
+            Kind::Capture => PathSegment::Capture {
+                prefix: next(shape.prefix),
+                name: next(shape.name),
+                suffix: next(shape.suffix),
+            },
+        })
     }
 
     /// Whether `path` has the pattern's shape: all but what captures stand for.
-    pub(crate) fn fits(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> bool {
-        let mut texts = path.segments();
+    pub(crate) fn fits(&self, path: PathText<'_>, slash: TrailingSlash) -> bool {
         let length = if self.tail {
-            self.segments.len() <= texts.len()
+            self.segments.len() <= path.segments.len()
         } else {
-            self.segments.len() == texts.len()
-                && (slash == TrailingSlash::Ignore
-                    || self.trailing_slash == path.has_trailing_slash())
+            self.segments.len() == path.segments.len()
+                && (slash == TrailingSlash::Ignore || self.trailing_slash == path.trailing_slash)
         };
-        let mut pairs = self.segments.iter().zip(&mut texts);
+        let mut pairs = self.segments().zip(path.segments);
         length && pairs.all(|(segment, text)| segment.value(text).is_some())
     }
 
     /// Binds what the captures of a path that fits stand for: false if a name would
     /// stand for two texts.
-    pub(crate) fn bind<'v>(
-        &'v self,
-        path: &'v CanonicalPath<'_>,
-        bindings: &mut Bindings<'v>,
-    ) -> bool {
+    pub(crate) fn bind<'v>(&'v self, path: PathText<'v>, bindings: &mut Bindings<'v>) -> bool {
         let mut values = self.values(path);
         values.all(|(name, value)| bindings.bind(name, value))
     }
@@ -102,24 +154,41 @@ impl PathPattern {
     /// The captures of a path that fits, with repetitions.
     pub(crate) fn values<'v>(
         &'v self,
-        path: &'v CanonicalPath<'_>,
+        path: PathText<'v>,
     ) -> impl Iterator<Item = (&'v str, &'v str)> {
-        let pairs = self.segments.iter().zip(path.segments());
+        let pairs = self.segments().zip(path.segments);
         pairs.filter_map(|(segment, text)| Some((segment.name()?, segment.value(text)?)))
     }
 
-    /// How many leading segments agree; those that are literally equal count twice.
-    pub(crate) fn closeness(&self, path: &CanonicalPath<'_>) -> usize {
-        let pairs = self.segments.iter().zip(path.segments());
-        let weights = pairs.map_while(|(segment, text)| match segment {
-            PathSegment::Literal(_) => segment.value(text).map(|_| 2),
-            _ => segment.value(text).map(|_| 1),
+    /// How far `path` agrees with the pattern.
+    pub(crate) fn leading(&self, path: PathText<'_>) -> Leading {
+        let pairs = self.segments().zip(path.segments);
+        let weights = pairs.map_while(|(segment, text)| {
+            segment.value(text).map(|_| match segment {
+                PathSegment::Literal(_) => 2,
+                _ => 1,
+            })
         });
-        weights.sum()
+        let (count, weight) =
+            weights.fold((0, 0), |(count, sum), weight| (count + 1, sum + weight));
+        Leading {
+            weight,
+            all_but_one: count > 0 && count + 1 >= path.segments.len(),
+        }
     }
 
-    pub(crate) fn segments(&self) -> &[PathSegment] {
-        &self.segments
+    /// Whether some text of the path is literal, or the path is just `/`.
+    pub(crate) fn is_specific(&self) -> bool {
+        let mut literals = self
+            .segments
+            .iter()
+            .map(|shape| shape.prefix + shape.suffix);
+        literals.any(|len| len > 0) || (self.segments.is_empty() && !self.tail)
+    }
+
+    /// Whether a name stands in it twice.
+    pub(crate) const fn repeats(&self) -> bool {
+        self.repeats
     }
 
     pub(crate) const fn has_tail(&self) -> bool {
@@ -127,35 +196,70 @@ impl PathPattern {
     }
 }
 
-impl PathSegment {
-    /// What the segment captures of `text`; `None` if it does not fit.
-    fn value<'t>(&self, text: &'t str) -> Option<&'t str> {
-        match self {
-            Self::Literal(literal) => (**literal == *text).then_some(text),
-            Self::Any | Self::Capture(_) => Some(text),
-            Self::Partial(partial) => partial.value(text),
+/// A pattern while it grows.
+#[derive(Default)]
+struct Growing {
+    text: String,
+    segments: Vec<Shape>,
+    tail: bool,
+    trailing_slash: bool,
+}
+
+impl Growing {
+    fn push(&mut self, kind: Kind, prefix: &str, name: &str, suffix: &str) {
+        // A pattern is shorter than 64 KiB, and decoding makes no text longer.
+        let len = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX);
+        self.segments.push(Shape {
+            kind,
+            prefix: len(prefix),
+            name: len(name),
+            suffix: len(suffix),
+        });
+        for text in [prefix, name, suffix] {
+            self.text.push_str(text);
         }
     }
 
-    fn name(&self) -> Option<&str> {
+    fn finish(self) -> PathPattern {
+        let mut pattern = PathPattern {
+            text: self.text.into(),
+            segments: self.segments.into(),
+            tail: self.tail,
+            trailing_slash: self.trailing_slash,
+            repeats: false,
+        };
+        let names = pattern.segments().filter_map(|segment| segment.name());
+        pattern.repeats = names.count() > pattern.captures().count();
+        pattern
+    }
+}
+
+impl<'p> PathSegment<'p> {
+    /// What the segment captures of `text`; `None` if it does not fit.
+    pub(crate) fn value<'t>(&self, text: &'t str) -> Option<&'t str> {
+        match self {
+            Self::Literal(literal) => (*literal == text).then_some(text),
+            Self::Any => Some(text),
+            Self::Capture { prefix, suffix, .. } => {
+                let value = text.strip_prefix(prefix)?.strip_suffix(suffix)?;
+                (!value.is_empty()).then_some(value)
+            }
+        }
+    }
+
+    fn name(&self) -> Option<&'p str> {
         match self {
             Self::Literal(_) | Self::Any => None,
-            Self::Capture(name) => Some(name),
-            Self::Partial(partial) => Some(&partial.name),
+            Self::Capture { name, .. } => Some(name),
         }
     }
 }
 
-impl Partial {
-    pub(crate) fn value<'t>(&self, text: &'t str) -> Option<&'t str> {
-        let value = text
-            .strip_prefix(&*self.prefix)?
-            .strip_suffix(&*self.suffix)?;
-        (!value.is_empty()).then_some(value)
-    }
-}
-
-fn parse_segment(part: Part<'_>, options: PathOptions) -> Result<PathSegment, PatternError> {
+fn parse_segment(
+    part: Part<'_>,
+    options: PathOptions,
+    pattern: &mut Growing,
+) -> Result<(), PatternError> {
     let (prefix, name, suffix) = match capture::find(part)? {
         Braces::Capture {
             prefix,
@@ -169,28 +273,22 @@ fn parse_segment(part: Part<'_>, options: PathOptions) -> Result<PathSegment, Pa
     let suffix = literal(suffix, options)?;
     // Whatever a capture stands for, it is no dot and not empty.
     let example = format!("{prefix}{}{suffix}", name.map_or("", |_| "x"));
-    check(&example, options, part.start).map_err(|error| part.error(Kind::Path(error)))?;
-    Ok(match name {
-        None => PathSegment::Literal(prefix.into()),
-        Some(name) if prefix.is_empty() && suffix.is_empty() => PathSegment::Capture(name.into()),
-        Some(name) => PathSegment::Partial(Box::new(Partial {
-            prefix: prefix.into(),
-            name: name.into(),
-            suffix: suffix.into(),
-        })),
-    })
+    check(&example, options, part.start).map_err(|error| part.error(Error::Path(error)))?;
+    match name {
+        None => pattern.push(Kind::Literal, &prefix, "", ""),
+        Some(name) => pattern.push(Kind::Capture, &prefix, name, &suffix),
+    }
+    Ok(())
 }
 
-fn literal(part: Part<'_>, options: PathOptions) -> Result<String, PatternError> {
+fn literal(part: Part<'_>, options: PathOptions) -> Result<Cow<'_, str>, PatternError> {
     let decoded = decode(part.text, options, part.start);
-    decoded
-        .map(Into::into)
-        .map_err(|error| path_error(part, error))
+    decoded.map_err(|error| path_error(part, error))
 }
 
 /// A path error with the characters that it is about.
 fn path_error(part: Part<'_>, error: PathError) -> PatternError {
-    let kind = Kind::Path(error);
+    let kind = Error::Path(error);
     let at = error.position();
     let encoded = match error {
         PathError::NeedlessEncoding { .. }

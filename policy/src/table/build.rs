@@ -2,6 +2,7 @@
 
 use super::{
     FromEntry, FromKind, Rule, RuleTable, ToEntry,
+    bits::Bits,
     callers::{CallerIndex, CallerIndexBuilder},
     ids,
     trie::{SegmentTrie, Step, TrieBuilder},
@@ -12,12 +13,12 @@ use crate::{
     spec::{Callers, RuleSpec},
 };
 
-/// Looking at this many rules one by one is as fast as finding the right one by path.
-pub(super) const FEW: usize = 16;
+/// Ruling out this many candidates one by one is as fast as finding lines by path.
+pub(super) const FEW_CANDIDATES: usize = 256;
 
-/// Looking at this many lines for the one that came closest is fast enough for a
+/// Ruling out this many lines for the one that came closest is fast enough for a
 /// refusal; more of them are indexed.
-pub(crate) const MANY_LINES: usize = 256;
+pub(crate) const MANY_LINES: usize = 1_024;
 
 impl RuleTable {
     /// Compiles `rules`, whose captures bind.
@@ -26,8 +27,13 @@ impl RuleTable {
         for rule in rules {
             lists.push(rule)?;
         }
-        let callers = index_callers(&lists)?;
-        let paths = if callers.most_candidates() > FEW || lists.to.len() > MANY_LINES {
+        let lines = lists.to.iter();
+        let wants: Box<[Bits]> = lines
+            .map(|line| Bits::wanted_by_path(&line.operation.path))
+            .collect();
+        let callers = index_callers(&lists, &wants)?;
+        let many = callers.most_candidates() > FEW_CANDIDATES || lists.to.len() > MANY_LINES;
+        let paths = if many {
             Some(index_paths(&lists.to)?)
         } else {
             None
@@ -40,8 +46,9 @@ impl RuleTable {
                 .map(FromEntry::without_members)
                 .collect(),
             to: lists.to.into(),
+            wants,
             callers,
-            paths,
+            paths: paths.map(Box::new),
         })
     }
 }
@@ -85,28 +92,37 @@ impl Lists {
     }
 }
 
-fn index_callers(lists: &Lists) -> Result<CallerIndex, BuildError> {
+fn index_callers(lists: &Lists, wants: &[Bits]) -> Result<CallerIndex, BuildError> {
     let mut index = CallerIndexBuilder::default();
     for (id, entry) in lists.from.iter().enumerate() {
         let patterns = match &entry.kind {
             FromKind::Pattern(pattern) => std::slice::from_ref(pattern),
             FromKind::Group(members) => members,
         };
-        for pattern in patterns {
-            index.insert(pattern, ids::next(id)?)?;
-        }
+        let id = ids::next(id)?;
+        patterns
+            .iter()
+            .for_each(|pattern| index.insert(pattern, id));
     }
-    index.finish()
+    index.finish(|entry| {
+        let entry = lists.from.get(ids::index(entry));
+        let rule = entry.and_then(|entry| lists.rules.get(ids::index(entry.rule)));
+        let lines = rule.map_or(0..0, |rule| rule.to.clone());
+        lines.filter_map(|line| Some((line, *wants.get(ids::index(line))?)))
+    })
 }
 
 fn index_paths(lines: &[ToEntry]) -> Result<SegmentTrie, BuildError> {
     let mut index = TrieBuilder::default();
     for (id, line) in lines.iter().enumerate() {
         let path = &line.operation.path;
-        let steps = path.segments().iter().map(|segment| match segment {
+        let steps = path.segments().map(|segment| match segment {
             PathSegment::Literal(text) => Step::Literal(text),
-            PathSegment::Any | PathSegment::Capture(_) => Step::Any,
-            PathSegment::Partial(partial) => Step::Partial(&partial.prefix, &partial.suffix),
+            PathSegment::Any => Step::Any,
+            PathSegment::Capture { prefix, suffix, .. } => match (prefix, suffix) {
+                ("", "") => Step::Any,
+                _ => Step::Partial(prefix, suffix),
+            },
         });
         index.insert(steps, path.has_tail(), ids::next(id)?)?;
     }

@@ -1,45 +1,55 @@
-//! From a caller to the entries of `from` that stand for it.
+//! From a caller to the rules that may be about it.
 
 use std::{collections::HashMap, ops::Range};
 
 use foldhash::fast::FixedState;
 
 use super::{
-    candidates::Candidates,
-    find::Found,
+    bits::Bits,
+    candidates::{Candidate, Candidates, Found},
     ids,
     trie::{SegmentTrie, Step, TrieBuilder},
 };
-use crate::{BuildError, CallerPattern, SpiffeId, pattern::IdSegment};
+use crate::{BuildError, CallerPattern, call::Identity, pattern::IdSegment};
 
-/// Entries of `from`, by the whole ID where it is exact and by its segments where
-/// it is not.
+/// So many candidates that no index proposed are ruled out faster than others are
+/// looked up.
+const FEW: usize = 64;
+
+/// Candidates by the whole ID where `from` is exact, by its segments where it is not.
 #[derive(Debug, Default)]
 pub(super) struct CallerIndex {
+    /// Where the candidates of an ID are in `lists`.
     exact: HashMap<Box<str>, Range<u32>, FixedState>,
-    /// What the ranges in `exact` are ranges of.
-    entries: Box<[u32]>,
-    patterns: SegmentTrie,
+    /// Callers with the same candidates, such as the members of a group, share a list.
+    lists: Box<[Candidate]>,
+    /// The candidates of patterns, in the order of the document.
+    wild: Box<[Candidate]>,
+    /// From patterns to where their candidates are in `wild`, if there are many.
+    patterns: Option<Box<Patterns>>,
 }
 
-/// A caller index while it grows.
-#[derive(Debug, Default)]
-pub(super) struct CallerIndexBuilder {
-    exact: HashMap<Box<str>, Vec<u32>, FixedState>,
-    patterns: TrieBuilder,
+#[derive(Debug)]
+struct Patterns {
+    trie: SegmentTrie,
+    ranges: Box<[Range<u32>]>,
 }
 
 impl CallerIndex {
-    pub(super) fn lookup(&self, caller: &SpiffeId) -> Candidates<'_> {
-        let mut found = if self.patterns.is_empty() {
-            Candidates::default()
-        } else {
-            let trust_domain = std::iter::once(caller.trust_domain());
-            self.patterns.lookup(trust_domain.chain(caller.segments()))
+    pub(super) fn lookup(&self, caller: Identity<'_>) -> Candidates<'_> {
+        let mut found = Candidates::default();
+        if let Some(range) = self.exact.get(caller.id.as_str()) {
+            let list = self.lists.get(ids::range(range));
+            found.push(list.unwrap_or_default(), Found::Exactly);
+        }
+        let Some(patterns) = &self.patterns else {
+            found.push(&self.wild, Found::ByPattern);
+            return found;
         };
-        if let Some(range) = self.exact.get(caller.as_str()) {
-            let entries = self.entries.get(ids::range(range)).unwrap_or_default();
-            found.push(entries, Found::Exactly);
+        for pattern in patterns.trie.lookup(caller.segments).iter() {
+            let range = patterns.ranges.get(ids::index(pattern)).map(ids::range);
+            let list = range.and_then(|range| self.wild.get(range));
+            found.push(list.unwrap_or_default(), Found::ByPattern);
         }
         found
     }
@@ -47,44 +57,117 @@ impl CallerIndex {
     /// No caller has more candidates than this.
     pub(super) fn most_candidates(&self) -> usize {
         let longest = self.exact.values().map(ExactSizeIterator::len).max();
-        longest.unwrap_or(0) + self.patterns.len()
+        longest.unwrap_or(0) + self.wild.len()
     }
 }
 
-impl CallerIndexBuilder {
+/// A caller index while it grows.
+#[derive(Debug, Default)]
+pub(super) struct CallerIndexBuilder<'p> {
+    exact: HashMap<&'p str, Vec<u32>, FixedState>,
+    wild: Vec<(u32, &'p CallerPattern)>,
+}
+
+impl<'p> CallerIndexBuilder<'p> {
     /// Entries have to come in ascending order.
-    pub(super) fn insert(&mut self, pattern: &CallerPattern, entry: u32) -> Result<(), BuildError> {
-        let Some(id) = pattern.exact() else {
-            let segments = pattern.segments().iter().map(|segment| match segment {
-                IdSegment::Literal(text) => Step::Literal(text),
-                IdSegment::Any | IdSegment::Capture(_) => Step::Any,
-            });
-            let steps = std::iter::once(Step::Literal(pattern.trust_domain())).chain(segments);
-            return self.patterns.insert(steps, pattern.has_tail(), entry);
-        };
-        match self.exact.get_mut(id.as_str()) {
-            // A group may name one caller twice.
-            Some(entries) if entries.last() == Some(&entry) => {}
-            Some(entries) => entries.push(entry),
-            None => {
-                self.exact.insert(id.as_str().into(), vec![entry]);
+    pub(super) fn insert(&mut self, pattern: &'p CallerPattern, entry: u32) {
+        match pattern.exact() {
+            None => self.wild.push((entry, pattern)),
+            Some(id) => {
+                let entries = self.exact.entry(id.as_str()).or_default();
+                // A group may name one caller twice.
+                if entries.last() != Some(&entry) {
+                    entries.push(entry);
+                }
             }
         }
-        Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<CallerIndex, BuildError> {
-        let mut entries = Vec::with_capacity(self.exact.values().map(Vec::len).sum());
-        let mut exact = HashMap::with_capacity_and_hasher(self.exact.len(), FixedState::default());
-        for (id, list) in self.exact {
-            let start = ids::next(entries.len())?;
-            entries.extend(list);
-            exact.insert(id, start..ids::next(entries.len())?);
+    /// `lines` says which lines of `to` stand beside an entry, and what they want.
+    pub(super) fn finish<L: Iterator<Item = (u32, Bits)>>(
+        self,
+        lines: impl Fn(u32) -> L,
+    ) -> Result<CallerIndex, BuildError> {
+        let candidates = |entry: u32, caller: Bits| {
+            lines(entry).map(move |(line, path)| Candidate {
+                wants: caller.and(path),
+                entry,
+                line,
+            })
+        };
+        let (mut lists, mut wild) = (Vec::new(), Vec::new());
+        let exact = exact_index(self.exact, |entries| {
+            let plain = |entry: &u32| candidates(*entry, Bits::default());
+            append(&mut lists, entries.iter().flat_map(plain))
+        })?;
+        let mut ranges = Vec::with_capacity(self.wild.len());
+        for (entry, pattern) in &self.wild {
+            let wants = Bits::wanted_by_caller(pattern);
+            ranges.push(append(&mut wild, candidates(*entry, wants))?);
         }
+        let many = wild.len() > FEW;
+        let patterns = many
+            .then(|| Patterns::build(&self.wild, ranges))
+            .transpose()?;
         Ok(CallerIndex {
             exact,
-            entries: entries.into(),
-            patterns: self.patterns.finish()?,
+            lists: lists.into(),
+            wild: wild.into(),
+            patterns: patterns.map(Box::new),
         })
     }
+}
+
+type Exact = HashMap<Box<str>, Range<u32>, FixedState>;
+
+/// Gives callers with the same entries the same list.
+fn exact_index(
+    entries_by_id: HashMap<&str, Vec<u32>, FixedState>,
+    mut list: impl FnMut(&[u32]) -> Result<Range<u32>, BuildError>,
+) -> Result<Exact, BuildError> {
+    let mut lists: HashMap<Vec<u32>, Range<u32>, FixedState> = HashMap::default();
+    let mut exact = Exact::with_capacity_and_hasher(entries_by_id.len(), FixedState::default());
+    for (id, entries) in entries_by_id {
+        let range = match lists.get(&entries) {
+            Some(range) => range.clone(),
+            None => {
+                let range = list(&entries)?;
+                lists.insert(entries, range.clone());
+                range
+            }
+        };
+        exact.insert(id.into(), range);
+    }
+    Ok(exact)
+}
+
+impl Patterns {
+    fn build(
+        patterns: &[(u32, &CallerPattern)],
+        ranges: Vec<Range<u32>>,
+    ) -> Result<Self, BuildError> {
+        let mut trie = TrieBuilder::default();
+        for (id, (_, pattern)) in patterns.iter().enumerate() {
+            trie.insert(steps(pattern), pattern.has_tail(), ids::next(id)?)?;
+        }
+        Ok(Self {
+            trie: trie.finish()?,
+            ranges: ranges.into(),
+        })
+    }
+}
+
+fn steps(pattern: &CallerPattern) -> impl Iterator<Item = Step<'_>> {
+    let segments = pattern.segments().iter().map(|segment| match segment {
+        IdSegment::Literal(text) => Step::Literal(text),
+        IdSegment::Any | IdSegment::Capture(_) => Step::Any,
+    });
+    std::iter::once(Step::Literal(pattern.trust_domain())).chain(segments)
+}
+
+/// Adds `items` to `all`, and says where they are.
+fn append<T>(all: &mut Vec<T>, items: impl Iterator<Item = T>) -> Result<Range<u32>, BuildError> {
+    let start = ids::next(all.len())?;
+    all.extend(items);
+    Ok(start..ids::next(all.len())?)
 }

@@ -1,46 +1,66 @@
-//! What an index proposes: a few ascending lists of numbers.
+//! What an index proposes.
 
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::find::Found;
+use super::bits::Bits;
 
-/// Ascending lists of numbers, without repetition within a list.
+/// An entry of `from` with a line of `to` of the same rule: a way to match.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// What a request must have for it to be worth a look.
+    pub(crate) wants: Bits,
+    pub(crate) entry: u32,
+    pub(crate) line: u32,
+}
+
+/// How an index came upon a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// By the caller's whole ID: the entry stands for it, and captures nothing.
+    Exactly,
+    /// By the caller's segments, or not at all: the entry may stand for it.
+    ByPattern,
+}
+
+/// Lists of candidates, each in the order of the document.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Candidates<'i>(SmallVec<[(&'i [u32], Found); 4]>);
+pub(crate) struct Candidates<'i>(SmallVec<[(&'i [Candidate], Found); 4]>);
 
 impl<'i> Candidates<'i> {
-    pub(super) fn push(&mut self, ids: &'i [u32], found: Found) {
-        if !ids.is_empty() {
-            self.0.push((ids, found));
+    pub(super) fn push(&mut self, candidates: &'i [Candidate], found: Found) {
+        if !candidates.is_empty() {
+            self.0.push((candidates, found));
         }
     }
 
     /// How many there are, those in several lists counted several times.
     pub(crate) fn count(&self) -> usize {
-        self.0.iter().map(|(ids, _)| ids.len()).sum()
+        self.0.iter().map(|(list, _)| list.len()).sum()
     }
 
-    /// The lists, each ascending.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'i [u32], Found)> {
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'i [Candidate], Found)> {
         self.0.iter().copied()
     }
 
     /// Every candidate, list after list.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Found)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'i Candidate, Found)> {
         self.lists()
-            .flat_map(|(ids, found)| ids.iter().map(move |id| (*id, found)))
+            .flat_map(|(list, found)| list.iter().map(move |candidate| (candidate, found)))
     }
 
-    /// The candidates with numbers in `range`.
-    pub(crate) fn within(&self, range: Range<u32>) -> impl Iterator<Item = (u32, Found)> {
-        self.lists().flat_map(move |(ids, found)| {
-            let start = ids.partition_point(|id| *id < range.start);
-            let rest = ids.iter().skip(start).copied();
-            let end = range.end;
-            rest.take_while(move |id| *id < end)
-                .map(move |id| (id, found))
+    /// The candidates with an entry in `entries`.
+    pub(crate) fn within(
+        &self,
+        entries: Range<u32>,
+    ) -> impl Iterator<Item = (&'i Candidate, Found)> {
+        self.lists().flat_map(move |(list, found)| {
+            let start = list.partition_point(|candidate| candidate.entry < entries.start);
+            let rest = list.iter().skip(start);
+            let end = entries.end;
+            rest.take_while(move |candidate| candidate.entry < end)
+                .map(move |candidate| (candidate, found))
         })
     }
 }

@@ -1,20 +1,11 @@
 //! Finding the first rule that matches.
 
-use super::{Candidates, FromEntry, Rule, RuleTable, ToEntry, build::FEW};
+use super::{Candidates, Found, Hits, Rule, RuleTable, ToEntry, build::FEW_CANDIDATES};
 use crate::{
-    CanonicalPath, Timestamp,
+    Operation, Timestamp,
     call::Call,
     pattern::{Bindings, TrailingSlash},
 };
-
-/// How an index came upon a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// By the whole ID: it stands for the caller, and captures nothing.
-    Exactly,
-    /// By its segments: it may.
-    ByPattern,
-}
 
 /// Which rules a table holds: the two read a request differently where the doubt
 /// has to favour a refusal.
@@ -34,14 +25,8 @@ pub(crate) struct Matches {
 }
 
 impl RuleTable {
-    /// The first rule about `call`, with its path read as `path`.
-    pub(crate) fn find(
-        &self,
-        call: &Call<'_>,
-        path: &CanonicalPath<'_>,
-        side: Side,
-        now: Timestamp,
-    ) -> Matches {
+    /// The first rule about `call`.
+    pub(crate) fn find(&self, call: &Call<'_>, side: Side, now: Timestamp) -> Matches {
         if self.is_empty() {
             return Matches::default();
         }
@@ -49,97 +34,104 @@ impl RuleTable {
         let search = Search {
             table: self,
             call,
-            path,
             side,
             now,
         };
         let count = callers.count();
-        match self.paths.as_ref().filter(|_| count > FEW) {
-            Some(paths) => {
-                let lines = paths.lookup(path.segments());
-                if lines.count() < count {
-                    search.by_line(&callers, &lines)
-                } else {
-                    search.by_caller(&callers)
-                }
-            }
-            None => search.by_caller(&callers),
+        if count > FEW_CANDIDATES
+            && let Some(lines) = self.lines_for(call.path)
+            && lines.count() < count
+        {
+            return search.by_line(&callers, &lines);
         }
+        search.by_caller(&callers)
     }
 }
 
 struct Search<'s> {
     table: &'s RuleTable,
     call: &'s Call<'s>,
-    path: &'s CanonicalPath<'s>,
     side: Side,
     now: Timestamp,
 }
 
-impl<'s> Search<'s> {
+impl Search<'_> {
     fn by_caller(&self, callers: &Candidates<'_>) -> Matches {
+        let bits = self.call.bits;
         let mut matches = Matches::default();
-        for (entries, found) in callers.lists() {
-            let entries = entries.iter().filter_map(|id| self.table.entry(*id));
-            for from in entries {
-                if matches.is_before(from.rule) {
-                    break;
-                }
-                let Some(rule) = self.table.rule(from.rule) else {
+        for (list, found) in callers.lists() {
+            for candidate in list.iter().filter(|candidate| bits.cover(candidate.wants)) {
+                let Some(to) = self.table.line(candidate.line) else {
                     continue;
                 };
-                let mut lines = self.table.lines_of(rule).iter();
-                if lines.any(|to| self.line_fits(to) && self.agree(from, found, to)) {
-                    matches.add(from.rule, rule.has_expired(self.now));
-                }
-            }
-        }
-        matches
-    }
-
-    fn by_line(&self, callers: &Candidates<'_>, lines: &Candidates<'_>) -> Matches {
-        let mut matches = Matches::default();
-        for (lines, _) in lines.lists() {
-            let lines = lines.iter().filter_map(|id| self.table.line(*id));
-            for to in lines {
                 if matches.is_before(to.rule) {
                     break;
                 }
-                let Some(rule) = self.table.rule(to.rule) else {
-                    continue;
-                };
-                if self.line_fits(to) && self.some_caller_agrees(callers, rule, to) {
-                    matches.add(to.rule, rule.has_expired(self.now));
+                if self.line_fits(to) && self.agrees(candidate.entry, found, to) {
+                    self.add(to.rule, &mut matches);
                 }
             }
         }
         matches
     }
 
-    fn some_caller_agrees(&self, callers: &Candidates<'_>, rule: &Rule, to: &ToEntry) -> bool {
-        let mut entries = callers.within(rule.entry_ids());
-        entries.any(|(id, found)| {
-            let from = self.table.entry(id);
-            from.is_some_and(|from| self.agree(from, found, to))
+    fn by_line(&self, callers: &Candidates<'_>, lines: &Hits<'_>) -> Matches {
+        let mut matches = Matches::default();
+        for list in lines.lists() {
+            for id in list {
+                let Some(to) = self.table.line(*id) else {
+                    continue;
+                };
+                if matches.is_before(to.rule) {
+                    break;
+                }
+                if self.line_fits(to) && self.some_caller_agrees(callers, *id, to) {
+                    self.add(to.rule, &mut matches);
+                }
+            }
+        }
+        matches
+    }
+
+    fn some_caller_agrees(&self, callers: &Candidates<'_>, line: u32, to: &ToEntry) -> bool {
+        let rule = self.table.rule(to.rule);
+        let mut candidates = callers.within(rule.map_or(0..0, Rule::entry_ids));
+        candidates.any(|(candidate, found)| {
+            candidate.line == line && self.agrees(candidate.entry, found, to)
         })
+    }
+
+    fn add(&self, id: u32, matches: &mut Matches) {
+        if let Some(rule) = self.table.rule(id) {
+            matches.add(id, rule.has_expired(self.now));
+        }
     }
 
     /// Whether a line is about the request, captures aside.
     fn line_fits(&self, to: &ToEntry) -> bool {
-        let operation = &to.operation;
-        operation.path.fits(self.path, self.side.trailing_slash())
-            && match self.side {
-                Side::Allow(_) => operation.verb.admits(self.call),
-                Side::Deny => operation.verb.catches(self.call),
-            }
+        let Operation { verb, path } = &to.operation;
+        let verb = match self.side {
+            Side::Allow(_) => verb.admits(self.call),
+            Side::Deny => verb.catches(self.call),
+        };
+        verb && path.fits(self.call.path, self.side.trailing_slash())
     }
 
     /// Whether an entry stands for the caller and every name for one text, on a line
     /// that fits.
-    fn agree(&self, from: &'s FromEntry, found: Found, to: &'s ToEntry) -> bool {
+    fn agrees(&self, entry: u32, found: Found, to: &ToEntry) -> bool {
+        let path = &to.operation.path;
         let mut bindings = Bindings::default();
-        from.bind(self.call.caller, found, &mut bindings)
-            && to.operation.path.bind(self.path, &mut bindings)
+        let stands = match found {
+            Found::Exactly => true,
+            Found::ByPattern => {
+                let entry = self.table.entry(entry);
+                entry.is_some_and(|entry| entry.bind(self.call.caller, &mut bindings))
+            }
+        };
+        stands
+            && ((bindings.is_empty() && !path.repeats())
+                || path.bind(self.call.path, &mut bindings))
     }
 }
 

@@ -1,14 +1,16 @@
 //! The allow or the deny rules of one document, found by caller and by path.
 //!
 //! ```text
-//!  caller ──CallerIndex──► entries of `from` ─┐
-//!                                             ├─► the shorter side is held against the
-//!  path ─────PathIndex───► lines of `to` ─────┘   other; the first rule that matches decides
+//!  caller ──CallerIndex──► its rules ──Bits──► those that the path does not rule out
+//!                              │                        │
+//!                     if they are very many             ▼
+//!  path ─────SegmentTrie──► its lines ──────► patterns, captures ──► the first that matches
 //! ```
 //!
 //! The indexes only propose; whether a rule matches is asked of its patterns. So an
 //! index can cost time when it is wrong, never an answer.
 
+mod bits;
 mod build;
 mod callers;
 mod candidates;
@@ -20,15 +22,19 @@ mod trie;
 
 use std::ops::Range;
 
+pub(crate) use bits::Bits;
 pub(crate) use build::MANY_LINES;
-pub(crate) use candidates::Candidates;
-pub(crate) use find::{Found, Matches, Side};
+pub(crate) use candidates::{Candidates, Found};
+pub(crate) use find::{Matches, Side};
 
 use self::{callers::CallerIndex, trie::SegmentTrie};
 use crate::{
-    CallerPattern, CanonicalPath, Operation, SpiffeId, Timestamp, pattern::Bindings,
+    CallerPattern, Operation, Timestamp,
+    call::{Identity, PathText},
+    pattern::Bindings,
     spec::ExceptionSpec,
 };
+pub(crate) use trie::Hits;
 
 /// Compiled rules. Rules, entries and lines are numbered in the order of the document.
 #[derive(Debug, Default)]
@@ -36,9 +42,11 @@ pub(crate) struct RuleTable {
     rules: Box<[Rule]>,
     from: Box<[FromEntry]>,
     to: Box<[ToEntry]>,
+    /// What each line of `to` wants of a path.
+    wants: Box<[Bits]>,
     callers: CallerIndex,
     /// Only where some caller or the table has too many rules to look at each.
-    paths: Option<SegmentTrie>,
+    paths: Option<Box<SegmentTrie>>,
 }
 
 /// One rule.
@@ -98,32 +106,26 @@ impl RuleTable {
         self.from.get(ids::range(&rule.from)).unwrap_or_default()
     }
 
-    /// The lines of `to` of a rule.
-    pub(crate) fn lines_of(&self, rule: &Rule) -> &[ToEntry] {
-        self.to.get(ids::range(&rule.to)).unwrap_or_default()
-    }
-
-    /// The entries of `from` that may stand for `caller`.
-    pub(crate) fn candidates(&self, caller: &SpiffeId) -> Candidates<'_> {
+    /// The ways to match that may be about `caller`.
+    pub(crate) fn candidates(&self, caller: Identity<'_>) -> Candidates<'_> {
         self.callers.lookup(caller)
     }
 
-    /// The lines of `to` that may stand for `path`, if they are indexed.
-    pub(crate) fn lines_for(&self, path: &CanonicalPath<'_>) -> Option<Candidates<'_>> {
-        self.paths
-            .as_ref()
-            .map(|paths| paths.lookup(path.segments()))
+    /// The lines of `to` that may be about `path`, if they are indexed.
+    pub(crate) fn lines_for(&self, path: PathText<'_>) -> Option<Hits<'_>> {
+        self.paths.as_ref().map(|paths| paths.lookup(path.segments))
     }
 
     /// Lines of `to` that share leading segments with `path`, if they are indexed;
     /// the most promising ones last.
-    pub(crate) fn lines_near(&self, path: &CanonicalPath<'_>) -> Vec<u32> {
+    pub(crate) fn lines_near(&self, path: PathText<'_>) -> Vec<u32> {
         let paths = self.paths.as_ref();
-        paths.map_or_else(Vec::new, |paths| paths.near(path.segments()))
+        paths.map_or_else(Vec::new, |paths| paths.near(path.segments))
     }
 
-    pub(crate) const fn lines(&self) -> &[ToEntry] {
-        &self.to
+    /// What each line of `to` wants of a path.
+    pub(crate) const fn wants(&self) -> &[Bits] {
+        &self.wants
     }
 }
 
@@ -146,19 +148,14 @@ impl ToEntry {
 }
 
 impl FromEntry {
-    /// Whether the entry stands for `caller`, which the index found by its exact ID
-    /// or by a pattern; binds what it captures.
-    pub(crate) fn bind<'v>(
-        &'v self,
-        caller: &'v SpiffeId,
-        found: Found,
-        bindings: &mut Bindings<'v>,
-    ) -> bool {
-        match (&self.kind, found) {
-            (_, Found::Exactly) => true,
-            (FromKind::Pattern(pattern), Found::ByPattern) => pattern.bind(caller, bindings),
-            (FromKind::Group(members), Found::ByPattern) => {
-                members.iter().any(|member| member.matches(caller))
+    /// Whether the entry stands for `caller`; binds what it captures. Callers whose
+    /// exact ID is in a group are for the index to find.
+    pub(crate) fn bind<'v>(&'v self, caller: Identity<'v>, bindings: &mut Bindings<'v>) -> bool {
+        match &self.kind {
+            FromKind::Pattern(pattern) => pattern.bind(caller, bindings),
+            FromKind::Group(members) => {
+                let mut members = members.iter();
+                members.any(|member| member.bind(caller, &mut Bindings::default()))
             }
         }
     }

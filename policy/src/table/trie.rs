@@ -6,16 +6,13 @@
 use std::{collections::HashMap, ops::Range};
 
 use foldhash::fast::FixedState;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use super::{candidates::Candidates, find::Found, ids};
+use super::ids;
 use crate::BuildError;
 
 /// How many nodes a refusal may look at for patterns that are only similar.
 const NEAR: usize = 256;
-
-/// The texts that are looked up; twelve without allocation.
-type Texts<'a> = SmallVec<[&'a str; 12]>;
 
 /// A node and a symbol.
 type Edge = (u32, u32);
@@ -27,6 +24,32 @@ pub(super) enum Step<'p> {
     Any,
     /// Some text between these two.
     Partial(&'p str, &'p str),
+}
+
+/// Numbers of patterns in a few ascending lists.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hits<'i>(SmallVec<[&'i [u32]; 8]>);
+
+impl<'i> Hits<'i> {
+    fn push(&mut self, list: &'i [u32]) {
+        if !list.is_empty() {
+            self.0.push(list);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().map(|list| list.len()).sum()
+    }
+
+    /// The lists, each ascending; no number is in two of them.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &'i [u32]> {
+        self.0.iter().copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.lists().flatten().copied()
+    }
 }
 
 /// Patterns, each with a number; immutable.
@@ -81,76 +104,66 @@ struct Growing {
 }
 
 impl SegmentTrie {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
-    /// How many patterns there are.
-    pub(super) const fn len(&self) -> usize {
-        self.patterns.len()
-    }
-
     /// The patterns that `texts` may fit: all that do, and those that would but for
     /// a capture that repeats.
-    pub(super) fn lookup<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Candidates<'_> {
-        let mut found = Candidates::default();
-        let texts = &texts.collect::<Texts<'_>>();
+    pub(super) fn lookup(&self, texts: &[&str]) -> Hits<'_> {
+        let mut hits = Hits::default();
         self.walk(texts, usize::MAX, |node, depth| {
-            found.push(self.patterns(&node.tail), Found::ByPattern);
+            hits.push(self.patterns(&node.tail));
             if depth == texts.len() {
-                found.push(self.patterns(&node.here), Found::ByPattern);
+                hits.push(self.patterns(&node.here));
             }
         });
-        found
+        hits
     }
 
     /// One pattern for each way to begin as `texts` do, the longest ways last; not all
     /// of them where there are very many.
-    pub(super) fn near<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Vec<u32> {
-        let mut reached = Vec::new();
-        let texts = &texts.collect::<Texts<'_>>();
-        self.walk(texts, NEAR, |node, depth| {
-            reached.push((depth, node.sample));
-        });
-        reached.sort_by_key(|(depth, _)| *depth);
-        reached.into_iter().map(|(_, sample)| sample).collect()
+    pub(super) fn near(&self, texts: &[&str]) -> Vec<u32> {
+        let mut samples = Vec::new();
+        self.walk(texts, NEAR, |node, _| samples.push(node.sample));
+        samples
     }
 
-    /// Visits the nodes that some leading part of `texts` leads to, `limit` at most.
-    fn walk<'s>(
-        &'s self,
-        texts: &[&str],
-        mut limit: usize,
-        mut visit: impl FnMut(&'s Node, usize),
-    ) {
-        let symbols: SmallVec<[Option<u32>; 12]> = texts
-            .iter()
-            .map(|text| self.symbols.get(*text).copied())
-            .collect();
-        let mut open = SmallVec::<[(u32, usize); 16]>::new();
-        open.push((0, 0));
-        while let Some((id, depth)) = open.pop() {
-            let Some(node) = self.nodes.get(ids::index(id)) else {
-                continue;
+    /// Visits the nodes that some leading part of `texts` leads to, `limit` at most,
+    /// the shortest first.
+    fn walk<'s>(&'s self, texts: &[&str], limit: usize, mut visit: impl FnMut(&'s Node, usize)) {
+        let mut visited = 0;
+        let mut level: SmallVec<[u32; 16]> = smallvec![0];
+        for depth in 0..=texts.len() {
+            let nodes = level
+                .iter()
+                .filter_map(|id| self.nodes.get(ids::index(*id)));
+            for node in nodes.take(limit - visited) {
+                visit(node, depth);
+                visited += 1;
+            }
+            let Some(text) = texts.get(depth).filter(|_| visited < limit) else {
+                return;
             };
-            if limit == 0 {
+            level = self.children(&level, text);
+            if level.is_empty() {
                 return;
             }
-            limit -= 1;
-            visit(node, depth);
-            let (Some(text), Some(symbol)) = (texts.get(depth), symbols.get(depth)) else {
+        }
+    }
+
+    fn children(&self, level: &[u32], text: &str) -> SmallVec<[u32; 16]> {
+        let mut children = SmallVec::new();
+        let symbol = self.symbols.get(text);
+        for id in level {
+            let Some(node) = self.nodes.get(ids::index(*id)) else {
                 continue;
             };
             let partials = self.partials.get(ids::range(&node.partials));
-            for partial in partials.unwrap_or_default() {
-                if partial.stands_for(text) {
-                    open.push((partial.child, depth + 1));
-                }
-            }
-            open.extend(node.any.map(|child| (child, depth + 1)));
-            let literal = symbol.and_then(|symbol| self.edges.get(&(id, symbol)));
-            open.extend(literal.map(|child| (*child, depth + 1)));
+            let partials = partials.unwrap_or_default().iter();
+            let partials = partials.filter(|partial| partial.stands_for(text));
+            children.extend(partials.map(|partial| partial.child));
+            children.extend(node.any);
+            let literal = symbol.and_then(|symbol| self.edges.get(&(*id, *symbol)));
+            children.extend(literal.copied());
         }
+        children
     }
 
     fn patterns(&self, range: &Range<u32>) -> &[u32] {
