@@ -89,6 +89,7 @@ pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadErr
     if sink.is_empty() && documents.count == 0 {
         return Err(LoadError::NoDocuments);
     }
+    drop(documents);
     let limit = options.limits.findings.max(1);
     if let Some(findings) = sink.into_findings(sources, limit) {
         return Err(LoadError::Findings(findings));
@@ -139,3 +140,6 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
+
+#[cfg(test)]
+mod tests;

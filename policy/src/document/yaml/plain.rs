@@ -9,17 +9,18 @@ pub(in crate::document) fn read_as(text: &str) -> Option<&'static str> {
     // The longest of them is a timestamp with fraction and offset.
     const LONGEST: usize = 64;
     if text.len() > LONGEST {
-        None
-    } else if is_null(text) {
-        Some("null")
-    } else if is_boolean(text) {
-        Some("a boolean")
-    } else if is_number(text) {
-        Some("a number")
-    } else if is_date(text) {
-        Some("a date")
-    } else {
-        None
+        return None;
+    }
+    // Most texts are told by how they begin: `/`, `spiffe`, `GET`.
+    match text.bytes().next() {
+        None | Some(b'~') => is_null(text).then_some("null"),
+        Some(b'n' | b'N') if is_null(text) => Some("null"),
+        Some(b'n' | b'N' | b'y' | b'Y' | b't' | b'T' | b'f' | b'F' | b'o' | b'O') => {
+            is_boolean(text).then_some("a boolean")
+        }
+        Some(b'0'..=b'9' | b'+' | b'-' | b'.') if is_number(text) => Some("a number"),
+        Some(b'0'..=b'9') => is_date(text).then_some("a date"),
+        Some(_) => None,
     }
 }
 

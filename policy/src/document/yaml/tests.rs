@@ -169,7 +169,8 @@ fn check_places(source: &Source, node: &Node<'_>) {
         Value::Text(text) if text.style == Style::Plain && !text.text.contains('\n') => {
             let written = source.slice(node.span);
             if !written.contains('\n') {
-                assert_eq!(written, text.text);
+                // An anchor, which was refused, stands before its text.
+                assert!(written.ends_with(&*text.text), "{written:?}: {text:?}");
             }
         }
         Value::List(items) => items.iter().for_each(|item| check_places(source, item)),
