@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     explain::{Call, Header, Identity},
     output::Format,
+    serve::ServeArgs,
 };
 
 /// Callgate: checks who is calling on every request
@@ -23,6 +24,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the authorization service
+    Serve(Box<ServeArgs>),
     /// Say what is wrong with documents
     Check(CheckArgs),
     /// Say how a call is decided, and by what

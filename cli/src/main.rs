@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod explain;
 mod output;
+mod serve;
 mod sources;
 
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
     };
