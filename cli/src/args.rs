@@ -30,8 +30,6 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say how a call is decided, and by what
     Explain(Box<ExplainArgs>),
-    /// Run the authorization service
-    Serve(Box<ServeArgs>),
 }
 
 /// `callgate check`.

@@ -19,7 +19,6 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
-        Command::Serve(args) => serve::run(*args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("callgate: {error:#}");
