@@ -32,7 +32,7 @@ pub struct Seen {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Names and values in the order they came; bytes that are not ASCII as `?`.
+    /// Names and values in the order they came; one character is one byte.
     pub headers: Vec<(String, String)>,
 }
 
@@ -82,6 +82,18 @@ impl Upstream {
             .filter(|s| s.path.split('?').next() == Some(path))
             .cloned()
             .collect()
+    }
+}
+
+impl Upstream {
+    /// The last request whose header `name` has that one value.
+    #[must_use]
+    pub fn marked(&self, name: &str, value: &str) -> Option<Seen> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter()
+            .rev()
+            .find(|s| s.header(name) == Some(value))
+            .cloned()
     }
 }
 
@@ -142,7 +154,7 @@ async fn answer(
 }
 
 fn seen(request: &Request<Incoming>) -> Seen {
-    let text = |value: &HeaderValue| value.to_str().unwrap_or("?").to_owned();
+    let text = |value: &HeaderValue| value.as_bytes().iter().copied().map(char::from).collect();
     Seen {
         method: request.method().to_string(),
         path: request

@@ -1,24 +1,18 @@
 //! Level 1 of the table: `PolicySet::decide`, natively.
 
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
-use callgate_policy::{
-    Caller, Decision, IdentityFault, PolicySet, Request, Timestamp, Verdict,
-    document::{LoadOptions, load},
-};
-use callgate_server::store::read_sources;
+use anyhow::{Result, ensure};
+use callgate_policy::{Caller, Decision, IdentityFault, PolicySet, Request, Verdict};
+use callgate_server::clock;
 use callgate_tests::table::{CallerSpec, Decided, Got, Miss, Place, Report, Row, Table, World};
 
 type Sets = BTreeMap<World, PolicySet>;
 
 #[test]
 fn every_row_is_decided_as_told() {
-    let table = Table::load().unwrap();
-    let sets = sets().unwrap();
+    let table = Table::load().unwrap_or_else(|error| panic!("{error:#}"));
+    let sets = sets().unwrap_or_else(|error| panic!("{error:#}"));
     let mut report = Report::default();
     for row in &table.rows {
         match decide(&table, &sets, row) {
@@ -31,16 +25,8 @@ fn every_row_is_decided_as_told() {
 
 fn sets() -> Result<Sets> {
     let mut sets = Sets::new();
-    for world in World::ALL
-        .into_iter()
-        .filter(|world| *world != World::NoPolicies)
-    {
-        let directory = world.policies();
-        let sources = read_sources(&directory).context("read")?;
-        match load(&sources, &LoadOptions::default()) {
-            Ok(loaded) => sets.insert(world, loaded.policies),
-            Err(error) => anyhow::bail!("{}: {error}", directory.display()),
-        };
+    for world in World::ALL {
+        sets.extend(world.load()?.map(|loaded| (world, loaded.policies)));
     }
     Ok(sets)
 }
@@ -71,7 +57,7 @@ fn decide(table: &Table, sets: &Sets, row: &Row) -> Result<Got> {
         upgrade: upgrade.as_deref(),
         content_type: content_type.as_deref(),
     };
-    let now = row.at.unwrap_or_else(now);
+    let now = row.at.unwrap_or_else(clock::now);
     told(&set.decide(&request, now)).map(Got::Decided)
 }
 
@@ -83,11 +69,6 @@ fn text(bytes: &[u8]) -> String {
         text.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
     }
     text
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp::from_secs(since.map_or(0, |since| since.as_secs().cast_signed()))
 }
 
 fn told(decision: &Decision<'_>) -> Result<Decided> {

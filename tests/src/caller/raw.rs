@@ -80,6 +80,10 @@ fn complete(read: &[u8]) -> bool {
         return false;
     };
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    // What follows is no longer HTTP.
+    if head.starts_with("http/1.1 101") {
+        return true;
+    }
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"));

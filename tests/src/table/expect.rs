@@ -13,14 +13,23 @@ use super::{place::Scope, request::latin1};
 pub enum Expect {
     /// Callgate's answer.
     Answer(Answer),
-    /// Envoy's own answer, before any filter: this HTTP status, and no reason.
-    Bare(u16),
+    /// Envoy's own answer, without a reason: an HTTP status, or a gRPC status.
+    Bare(Bare),
     /// No answer: Envoy ends the handshake.
     HandshakeRefused,
     /// No answer: Envoy ends the stream or the connection.
     Reset,
     /// The place has no way to be asked this.
     Cannot,
+}
+
+/// The status of an answer that is not Callgate's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bare {
+    /// HTTP.
+    Http(u16),
+    /// gRPC.
+    Grpc(i32),
 }
 
 /// Callgate's answer, as far as the row is about it.
@@ -132,24 +141,21 @@ impl RawExpect {
 
     fn expect(self) -> Result<Expect> {
         let others = (self.status, self.tls.as_deref(), self.reset, self.cannot);
-        match (self.verdict.is_some(), others) {
-            (true, (None, None, None, None)) => self.answer().map(Expect::Answer),
-            (false, (Some(status), None, None, None)) => Ok(Expect::Bare(status)),
-            (false, (None, Some("refused"), None, None)) => Ok(Expect::HandshakeRefused),
-            (false, (None, None, Some(true), None)) => Ok(Expect::Reset),
-            (false, (None, None, None, Some(true))) => Ok(Expect::Cannot),
+        match (self.verdict.is_some(), self.grpc, others) {
+            (true, _, (None, None, None, None)) => self.answer().map(Expect::Answer),
+            (false, None, (Some(status), None, None, None)) => Ok(Expect::Bare(Bare::Http(status))),
+            (false, Some(grpc), (None, None, None, None)) => Ok(Expect::Bare(Bare::Grpc(grpc))),
+            (false, None, (None, Some("refused"), None, None)) => Ok(Expect::HandshakeRefused),
+            (false, None, (None, None, Some(true), None)) => Ok(Expect::Reset),
+            (false, None, (None, None, None, Some(true))) => Ok(Expect::Cannot),
             _ => bail!(
-                "give one of `verdict`, `status`, `tls: refused`, `reset: true`, `cannot: true`"
+                "give `verdict`, or one of `status`, `grpc`, `tls: refused`, `reset: true`, `cannot: true`"
             ),
         }
     }
 
     fn answer(self) -> Result<Answer> {
-        let verdict = match self.verdict.as_deref() {
-            Some("Allow") => Verdict::Allow,
-            Some("Deny") => Verdict::Deny,
-            other => bail!("`{other:?}` is no verdict"),
-        };
+        let verdict = verdict(self.verdict.as_deref().unwrap_or_default())?;
         let reason = match (self.reason.as_deref(), verdict) {
             (None, Verdict::Allow) => Reason::Allow,
             (None, Verdict::Deny) => bail!("a denial has a reason"),
@@ -179,7 +185,15 @@ impl RawExpect {
     }
 }
 
-fn reason(text: &str) -> Result<Reason> {
+pub(super) fn verdict(text: &str) -> Result<Verdict> {
+    match text {
+        "Allow" => Ok(Verdict::Allow),
+        "Deny" => Ok(Verdict::Deny),
+        _ => bail!("`{text}` is no verdict"),
+    }
+}
+
+pub(super) fn reason(text: &str) -> Result<Reason> {
     let found = Reason::ALL
         .into_iter()
         .find(|reason| reason.as_str() == text);

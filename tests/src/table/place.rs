@@ -44,7 +44,8 @@ pub struct Place {
     pub form: Option<Form>,
     /// On the level where there are two.
     pub protocol: Option<Protocol>,
-    /// It decides by the machine's clock, whatever time a row names.
+    /// It decides by the machine's clock, whatever time a row names: certificates are of
+    /// today.
     pub clock: bool,
 }
 
@@ -61,7 +62,7 @@ impl Place {
         level: Level::Filter,
         form: None,
         protocol: None,
-        clock: false,
+        clock: true,
     };
 
     /// The gRPC service.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Call, Expect, Place, Protocol, expect::Difference};
 
-/// What a row is decided by: a directory of documents, or the lack of one.
+/// What a row meets: a directory of documents, or what is wrong in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum World {
@@ -19,26 +19,45 @@ pub enum World {
     UnpoliciedShadow,
     /// The service has never seen a valid set of documents.
     NoPolicies,
+    /// Nobody is where the service should be.
+    Unreachable,
+    /// The service never answers.
+    Silent,
+    /// The service answers with a gRPC error of its own.
+    Failing,
+    /// The filter's configuration cannot be used.
+    Misconfigured,
 }
 
 impl World {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 8] = [
         Self::Strict,
         Self::IdentityShadow,
         Self::UnpoliciedShadow,
         Self::NoPolicies,
+        Self::Unreachable,
+        Self::Silent,
+        Self::Failing,
+        Self::Misconfigured,
     ];
 
     /// Its documents, if it has any.
     #[must_use]
-    pub fn policies(self) -> PathBuf {
-        super::directory().join("policies").join(match self {
+    pub fn policies(self) -> Option<PathBuf> {
+        let name = match self {
             Self::Strict => "strict",
             Self::IdentityShadow => "identity-shadow",
             Self::UnpoliciedShadow => "unpolicied-shadow",
-            Self::NoPolicies => "no-policies",
-        })
+            _ => return None,
+        };
+        Some(super::directory().join("policies").join(name))
+    }
+
+    /// Whether a working service answers in it.
+    #[must_use]
+    pub fn is_served(self) -> bool {
+        self == Self::NoPolicies || self.policies().is_some()
     }
 }
 
@@ -61,7 +80,7 @@ pub struct Row {
     pub call: Call,
     /// The protocols on which real Envoy is asked.
     pub over: Vec<Protocol>,
-    /// When, where a place takes a time.
+    /// When, where no certificate has to be valid then.
     pub at: Option<Timestamp>,
     pub(super) expect: Expect,
     pub(super) differs: Vec<Difference>,

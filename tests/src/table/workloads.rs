@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use callgate_policy::{IdentityFault, SpiffeId};
 use serde::Deserialize;
 
-use crate::pki::{Defect, Identity, Pki};
+use crate::pki::{Defect, Identity, Pki, TRUST_DOMAIN};
 
 /// Every caller and callee, by name.
 #[derive(Debug)]
@@ -140,6 +140,16 @@ impl CallerSpec {
             Some(fault) => Ok(Err(fault.into())),
             None => Ok(Ok(SpiffeId::parse(&self.id)?)),
         }
+    }
+
+    /// Whether its handshake succeeds with `envoy/bundle.yaml`: a valid SVID of the
+    /// trust domain.
+    ///
+    /// # Errors
+    /// When the identity is none; [`Workloads`] has checked that.
+    pub fn is_believed_as_shipped(&self) -> Result<bool> {
+        let identity = self.identity()?;
+        Ok(identity.is_ok_and(|id| id.trust_domain() == TRUST_DOMAIN))
     }
 
     /// Mints its certificate.

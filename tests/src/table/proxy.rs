@@ -1,0 +1,185 @@
+//! A proxy for one request, as far as the filter can tell: it shows what Envoy with the
+//! shipped configuration shows, and does what it is told.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use callgate_filter::{Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Section};
+use callgate_policy::SpiffeId;
+
+use super::{Call, Forwarded, Got, Headers, Refusal, Shown, wallet::url_encoded};
+
+/// What Envoy makes of a client certificate for the service behind it.
+const CLIENT_CERT: &str = "x-forwarded-client-cert";
+
+/// A proxy with one request.
+#[derive(Debug)]
+pub struct Proxy {
+    headers: Vec<(String, Vec<u8>)>,
+    leaf: Option<Vec<u8>>,
+    callee: Option<Vec<u8>>,
+    /// Its clock.
+    pub now: Duration,
+    /// Checks that it was told to send.
+    pub sent: Vec<Vec<u8>>,
+    /// It has nobody to send a Check to.
+    pub deaf: bool,
+    replies: Vec<Reply>,
+    resumed: usize,
+}
+
+impl Proxy {
+    /// Holds `call`, that `caller` makes at `callee`.
+    #[must_use]
+    pub fn new(call: &Call, caller: Option<&Shown>, callee: Option<&SpiffeId>) -> Self {
+        let mut headers = vec![(":method".to_owned(), call.method.clone().into_bytes())];
+        // Plain CONNECT has no path (RFC 9113 section 8.5).
+        if call.method != "CONNECT" {
+            headers.push((":path".to_owned(), call.target.clone()));
+        }
+        if call.authority {
+            headers.push((":authority".to_owned(), b"callee.test".to_vec()));
+        }
+        headers.push((":scheme".to_owned(), b"https".to_vec()));
+        // SANITIZE_SET: the caller's own word is dropped, the connection's put there.
+        let kept = call.headers.iter().filter(|(name, _)| name != CLIENT_CERT);
+        headers.extend(kept.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
+        let client_cert = caller.map(|shown| client_cert(shown, callee));
+        headers.extend(client_cert.map(|value| (CLIENT_CERT.to_owned(), value.into_bytes())));
+        Self {
+            headers,
+            leaf: caller.map(|shown| shown.leaf.clone().into_bytes()),
+            callee: callee.map(|id| id.as_str().as_bytes().to_vec()),
+            now: Duration::from_secs(1),
+            sent: Vec::new(),
+            deaf: false,
+            replies: Vec::new(),
+            resumed: 0,
+        }
+    }
+
+    /// The request's headers as they are now.
+    #[must_use]
+    pub fn headers(&self) -> Headers {
+        Headers(self.headers.clone())
+    }
+
+    /// What became of the request; `continued` if the filter let it go on at once.
+    ///
+    /// # Errors
+    /// When it hangs, or was answered and let go on, or twice either.
+    pub fn outcome(mut self, continued: bool) -> Result<Got> {
+        let went_on = self.resumed + usize::from(continued);
+        ensure!(
+            went_on + self.replies.len() == 1,
+            "{went_on} times on, {} replies",
+            self.replies.len()
+        );
+        let Some(reply) = self.replies.pop() else {
+            return self.forwarded();
+        };
+        Ok(Got::Refused(Box::new(Refusal {
+            http: Some(reply.http_status),
+            grpc: Some(i32::try_from(reply.grpc_status)?),
+            headers: Headers(reply.headers),
+            body: reply.body.into_bytes(),
+            record: None,
+        })))
+    }
+
+    fn forwarded(self) -> Result<Got> {
+        let path = self.headers.iter().find(|(name, _)| name == ":path");
+        let Some((_, path)) = path else {
+            bail!("a request without a path went on")
+        };
+        let path = Some(path.clone());
+        Ok(Got::Forwarded(Box::new(Forwarded {
+            path,
+            headers: Headers(self.headers),
+            record: None,
+        })))
+    }
+}
+
+fn client_cert(shown: &Shown, callee: Option<&SpiffeId>) -> String {
+    let by = callee.map_or("", |id| id.as_str());
+    format!(
+        "By={by};Hash=00;Chain=\"{}\";URI=-",
+        url_encoded(&shown.chain)
+    )
+}
+
+impl Host for Proxy {
+    fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
+        Ok(match attribute {
+            Attribute::PeerCertificate => self.leaf.clone(),
+            Attribute::LocalUriSan => self.callee.clone(),
+            Attribute::Protocol => Some(b"HTTP/2".to_vec()),
+        })
+    }
+
+    fn fields(
+        &mut self,
+        section: Section,
+        see: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), HostError> {
+        if section == Section::Headers {
+            self.headers
+                .iter()
+                .for_each(|(name, value)| see(name.as_bytes(), value));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, _: Section, name: &[u8]) -> Result<(), HostError> {
+        self.headers
+            .retain(|(present, _)| present.as_bytes() != name);
+        Ok(())
+    }
+
+    fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.remove(Section::Headers, name)?;
+        self.append_header(name, value)
+    }
+
+    fn append_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.headers
+            .push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+        Ok(())
+    }
+
+    fn ask(&mut self, ask: &Ask<'_>) -> Result<CallId, HostError> {
+        if self.deaf {
+            return Err(HostError {
+                call: "ask",
+                status: 1,
+            });
+        }
+        self.sent.push(ask.message.to_vec());
+        Ok(CallId(u32::try_from(self.sent.len()).unwrap_or(u32::MAX)))
+    }
+
+    fn cancel(&mut self, _: CallId) {}
+
+    fn reply(&mut self, reply: &Reply) -> Result<(), HostError> {
+        self.replies.push(reply.clone());
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), HostError> {
+        self.resumed += 1;
+        Ok(())
+    }
+
+    fn monotonic_now(&mut self) -> Duration {
+        self.now
+    }
+
+    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
+        (Duration::from_secs(1_800_000_000), [7; 10])
+    }
+
+    fn count(&mut self, _: Counter) {}
+
+    fn log(&mut self, _: Level, _: &str) {}
+}

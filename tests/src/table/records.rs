@@ -1,0 +1,80 @@
+//! Decision records, read back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use super::{
+    Decided, Got, Miss,
+    expect::{reason, verdict},
+};
+
+/// What the server recorded, by decision id.
+#[derive(Debug, Default)]
+pub struct Records(BTreeMap<String, Decided>);
+
+impl Records {
+    /// From a decision log.
+    ///
+    /// # Errors
+    /// When a line is not a record, or a decision is recorded twice.
+    pub fn parse(log: &str) -> Result<Self> {
+        let mut records = BTreeMap::new();
+        for line in log.lines() {
+            let (id, decided) = record(line).with_context(|| line.to_owned())?;
+            if records.insert(id, decided).is_some() {
+                bail!("recorded twice: {line}");
+            }
+        }
+        Ok(Self(records))
+    }
+
+    /// Adds to `got` what was recorded of it.
+    ///
+    /// # Errors
+    /// When it names a decision and there is no record of that.
+    pub fn add_to(&self, got: &mut Got) -> Result<()> {
+        if let Some(id) = got.decision() {
+            let record = self
+                .0
+                .get(id)
+                .with_context(|| format!("no record of {id}"))?;
+            got.recorded(record.clone());
+        }
+        Ok(())
+    }
+}
+
+/// As much of a record as a row can be about.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    id: String,
+    verdict: String,
+    reason: String,
+    enforced: bool,
+    rule: Option<String>,
+    nearest_miss: Option<NearestMiss>,
+}
+
+#[derive(Deserialize)]
+struct NearestMiss {
+    rule: String,
+    clause: String,
+}
+
+fn record(line: &str) -> Result<(String, Decided)> {
+    let record: Record = serde_json::from_str(line)?;
+    let decided = Decided {
+        verdict: verdict(&record.verdict)?,
+        reason: reason(&record.reason)?,
+        enforced: record.enforced,
+        rule: record.rule,
+        miss: record.nearest_miss.map(|miss| Miss {
+            rule: Some(miss.rule),
+            clause: miss.clause,
+        }),
+    };
+    Ok((record.id, decided))
+}

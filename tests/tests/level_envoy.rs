@@ -1,0 +1,176 @@
+//! Level 4 of the table: real Envoy, real mTLS, the shipped configurations; the filter and
+//! native `ext_authz`, HTTP/1.1 and HTTP/2.
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use anyhow::{Context as _, Result};
+use callgate_policy::TrustDomain;
+use callgate_server::serve::{Config, Listen, Running, start};
+use callgate_tests::{
+    Face, Gate, Host, Validation,
+    authz::{Authz, Script},
+    pki::{Pki, TRUST_DOMAIN},
+    table::{Callers, Form, Got, Place, Records, Report, Row, Table, World},
+};
+
+/// Callers that the shipped validation believes, and those without a certificate, come
+/// as shipped; for the others the handshake is opened, so that the server has to judge.
+const FACES: [Face; 4] = [
+    (Host::Filter, Validation::Optional),
+    (Host::Filter, Validation::AcceptAny),
+    (Host::Native, Validation::Optional),
+    (Host::Native, Validation::AcceptAny),
+];
+
+/// A drain has nothing to wait for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_is_answered_as_told() {
+    let table = Table::load().unwrap_or_else(|error| panic!("{error:#}"));
+    let mut report = Report::default();
+    for world in World::ALL {
+        let began = std::time::Instant::now();
+        let ran = run(&table, world, &mut report).await;
+        ran.unwrap_or_else(|error| panic!("{world:?}: {error:#}"));
+        println!("{world:?}: {:?}", began.elapsed());
+    }
+    report.finish(1_800);
+}
+
+/// What stands where `callgate serve` would, and ends with the world.
+enum Stand {
+    Callgate,
+    Empty(Box<Running>),
+    Script { _authz: Authz },
+}
+
+async fn run(table: &Table, world: World, report: &mut Report) -> Result<()> {
+    let names: BTreeSet<&str> = table.of(world).map(|row| row.to.as_str()).collect();
+    let callees = names.into_iter().map(|name| table.workloads.callee(name));
+    let callees: Vec<&str> = callees
+        .filter_map(Result::transpose)
+        .map(|id| Ok(id?.as_str()))
+        .collect::<Result<_>>()?;
+    let scratch = tempfile::tempdir()?;
+    let (stand, gate) = raise(world, Gate::of(&callees).faces(&FACES), &scratch).await?;
+    let outcome = ask_all(table, world, &gate, report).await;
+    if let Stand::Empty(running) = stand {
+        running.drain(PATIENCE).await;
+    }
+    outcome.with_context(|| gate.report())
+}
+
+async fn raise(
+    world: World,
+    gate: callgate_tests::GateBuilder,
+    scratch: &tempfile::TempDir,
+) -> Result<(Stand, Gate)> {
+    if let Some(policies) = world.policies() {
+        return Ok((Stand::Callgate, gate.policies_at(&policies).start().await?));
+    }
+    let script = match world {
+        World::NoPolicies => {
+            let running = start(&without_policies(scratch.path())?).await?;
+            let Listen::Tcp(address) = running.check_address().clone() else {
+                anyhow::bail!("not TCP");
+            };
+            return Ok((
+                Stand::Empty(Box::new(running)),
+                gate.asking(address).start().await?,
+            ));
+        }
+        World::Failing => Script::Status(13, b"broken".to_vec()),
+        _ => Script::Silence,
+    };
+    let mut authz = Authz::start(move |_| script.clone()).await?;
+    let gate = gate.asking(authz.address);
+    let gate = match world {
+        World::Silent => gate.timeout("0.2s"),
+        // Native ext_authz has nothing to configure, and does not load this.
+        World::Misconfigured => gate.faces(&FACES[..2]).timeout("soon"),
+        _ => gate,
+    };
+    let gate = gate.start().await?;
+    if world == World::Unreachable {
+        authz.stop();
+    }
+    Ok((Stand::Script { _authz: authz }, gate))
+}
+
+fn without_policies(scratch: &std::path::Path) -> Result<Config> {
+    let (policies, bundle) = (scratch.join("policies"), scratch.join("bundle.pem"));
+    fs::create_dir_all(&policies)?;
+    fs::write(&bundle, Pki::new()?.root.bundle_pem())?;
+    Ok(Config {
+        policies,
+        trust_domain: None,
+        trust_bundles: vec![(TrustDomain::parse(TRUST_DOMAIN)?, bundle)],
+        listen: "127.0.0.1:0".parse()?,
+        admin: "127.0.0.1:0".parse()?,
+        decision_log: Some(scratch.join("decisions.jsonl")),
+        danger_plaintext: false,
+    })
+}
+
+async fn ask_all(table: &Table, world: World, gate: &Gate, report: &mut Report) -> Result<()> {
+    let mut callers = Callers::of(gate, table)?;
+    let mut answers = Vec::new();
+    for row in table.of(world) {
+        for &protocol in &row.over {
+            for form in [Form::Ours, Form::Native] {
+                let got = if world == World::Misconfigured && form == Form::Native {
+                    Ok(Got::Cannot)
+                } else {
+                    callers
+                        .ask(row, form, validation(table, row)?, protocol)
+                        .await
+                };
+                answers.push((row, Place::envoy(form, protocol), got));
+            }
+        }
+    }
+    let records = records(gate, &answers).await?;
+    for (row, place, got) in answers {
+        let recorded = got.and_then(|mut got| {
+            records
+                .as_ref()
+                .map_or(Ok(()), |records| records.add_to(&mut got))?;
+            Ok(got)
+        });
+        match recorded {
+            Ok(got) => report.judge(&table.workloads, row, place, &got),
+            Err(error) => report.broken(row, place, &error),
+        }
+    }
+    Ok(())
+}
+
+/// What `callgate serve` recorded, once the last decision is.
+async fn records(gate: &Gate, answers: &[(&Row, Place, Result<Got>)]) -> Result<Option<Records>> {
+    let Ok(server) = gate.server() else {
+        return Ok(None);
+    };
+    let decisions = answers
+        .iter()
+        .rev()
+        .filter_map(|(_, _, got)| got.as_ref().ok()?.decision());
+    let Some(last) = decisions.into_iter().next() else {
+        return Ok(None);
+    };
+    server.record(last).await?;
+    let log = fs::read_to_string(gate.directory().join("callgate/decisions.jsonl"))?;
+    Records::parse(&log).map(Some)
+}
+
+fn validation(table: &Table, row: &Row) -> Result<Validation> {
+    let believed = match table.workloads.caller(&row.caller)? {
+        None => true,
+        Some(caller) => caller.is_believed_as_shipped()?,
+    };
+    Ok(if believed {
+        Validation::Optional
+    } else {
+        Validation::AcceptAny
+    })
+}

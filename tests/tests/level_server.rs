@@ -1,0 +1,155 @@
+//! Level 3 of the table: the gRPC service over a socket, asked as the filter asks and as
+//! Envoy's own `ext_authz` does.
+
+use std::{collections::BTreeMap, fs, path::Path, rc::Rc, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use callgate_filter::{Exchange, Flow, Plugin};
+use callgate_policy::TrustDomain;
+use callgate_server::serve::{Config, Listen, Running, start};
+use callgate_tests::{
+    pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN},
+    table::{
+        Form, Got, Headers, Place, Proxy, Records, Report, Row, Table, Wallet, World, answered,
+        native_check,
+    },
+};
+use callgate_wire::envoy::service::auth::v3::{
+    CheckRequest, authorization_client::AuthorizationClient,
+};
+use prost::Message as _;
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+/// A drain has nothing to wait for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Level {
+    table: Table,
+    wallet: Wallet,
+    servers: BTreeMap<World, Server>,
+    /// Holds policies, bundles and logs.
+    directory: TempDir,
+}
+
+struct Server {
+    running: Running,
+    client: AuthorizationClient<Channel>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_is_answered_as_told() {
+    let mut level = Level::start()
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    let mut answers = Vec::new();
+    for index in 0..level.table.rows.len() {
+        for form in [Form::Ours, Form::Native] {
+            answers.push((index, Place::server(form), level.run(index, form).await));
+        }
+    }
+    let (table, records) = level.finish().await.unwrap();
+
+    let mut report = Report::default();
+    for (index, place, got) in answers {
+        let row = &table.rows[index];
+        let recorded = got.and_then(|mut got| {
+            records
+                .get(&row.world)
+                .map_or(Ok(()), |records| records.add_to(&mut got))?;
+            Ok(got)
+        });
+        match recorded {
+            Ok(got) => report.judge(&table.workloads, row, place, &got),
+            Err(error) => report.broken(row, place, &error),
+        }
+    }
+    report.finish(900);
+}
+
+impl Level {
+    async fn start() -> Result<Self> {
+        let (table, pki, directory) = (Table::load()?, Pki::new()?, tempfile::tempdir()?);
+        let wallet = Wallet::mint(&table, &pki)?;
+        let mut servers = BTreeMap::new();
+        for world in World::ALL.into_iter().filter(|world| world.is_served()) {
+            let config = config(world, &pki, directory.path())?;
+            let running = start(&config).await?;
+            let Listen::Tcp(address) = running.check_address() else {
+                bail!("not TCP")
+            };
+            let channel = Channel::from_shared(format!("http://{address}"))?
+                .connect()
+                .await?;
+            let client = AuthorizationClient::new(channel);
+            servers.insert(world, Server { running, client });
+        }
+        Ok(Self {
+            table,
+            wallet,
+            servers,
+            directory,
+        })
+    }
+
+    async fn run(&mut self, index: usize, form: Form) -> Result<Got> {
+        let row = self.table.rows.get(index).context("no such row")?;
+        let Some(server) = self.servers.get_mut(&row.world) else {
+            return Ok(Got::Cannot);
+        };
+        let shown = self.wallet.shown(&row.caller);
+        let callee = self.table.workloads.callee(&row.to)?;
+        let mut proxy = Proxy::new(&row.call, shown, callee);
+        let (check, headers) = match form {
+            Form::Ours => (our_check(row, &mut proxy)?, Headers::default()),
+            Form::Native => (native_check(&proxy, shown, callee), proxy.headers()),
+        };
+        let answer = server.client.check(check).await?.into_inner();
+        answered(answer, headers)
+    }
+
+    async fn finish(self) -> Result<(Table, BTreeMap<World, Records>)> {
+        let mut records = BTreeMap::new();
+        for (world, server) in self.servers {
+            drop(server.client);
+            let drained = server.running.drain(PATIENCE).await;
+            ensure!(drained.requests && drained.records, "{drained:?}");
+            let log = fs::read_to_string(decision_log(world, self.directory.path()))?;
+            records.insert(world, Records::parse(&log)?);
+        }
+        Ok((self.table, records))
+    }
+}
+
+/// What the filter sends.
+fn our_check(row: &Row, proxy: &mut Proxy) -> Result<CheckRequest> {
+    let plugin = Plugin::new(br#"{"cluster":"callgate"}"#);
+    let flow = Exchange::new(Rc::new(plugin)).request_headers(proxy);
+    ensure!(flow == Flow::Pause, "`{}` does not wait", row.name);
+    let message = proxy.sent.first().context("no message")?;
+    Ok(CheckRequest::decode(message.as_slice())?)
+}
+
+fn config(world: World, pki: &Pki, directory: &Path) -> Result<Config> {
+    let none = directory.join("none");
+    fs::create_dir_all(&none)?;
+    let bundles = [(TRUST_DOMAIN, &pki.root), (PARTNER_DOMAIN, &pki.partner)];
+    let bundles = bundles.map(|(domain, authority)| {
+        let path = directory.join(format!("{domain}.pem"));
+        fs::write(&path, authority.bundle_pem())?;
+        Ok((TrustDomain::parse(domain)?, path))
+    });
+    Ok(Config {
+        policies: world.policies().unwrap_or(none),
+        trust_domain: None,
+        trust_bundles: bundles.into_iter().collect::<Result<_>>()?,
+        listen: "127.0.0.1:0".parse()?,
+        admin: "127.0.0.1:0".parse()?,
+        decision_log: Some(decision_log(world, directory)),
+        danger_plaintext: false,
+    })
+}
+
+fn decision_log(world: World, directory: &Path) -> std::path::PathBuf {
+    directory.join(format!("{world:?}.jsonl"))
+}
