@@ -61,10 +61,46 @@ fn every_code_is_shown_by_a_case_of_its_own() {
 
 #[test]
 fn codes_are_in_order_and_unique() {
-    let codes = Code::ALL.map(Code::as_str);
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
-    assert!(Code::ALL.is_sorted_by(|a, b| a < b));
 }
+
+/// `docs/errors.md` is written by this test, so that it shows what is shown.
+#[test]
+fn the_handbook_lists_every_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
+    let cases = cases();
+    let mut page = HANDBOOK.to_owned();
+    for code in Code::ALL {
+        let prefix = code.as_str().to_lowercase();
+        let (name, sources) = cases
+            .iter()
+            .find(|(name, _)| name.starts_with(&prefix))
+            .expect("a case");
+        let shown = show(name, sources);
+        let first = shown.split("\n\n").next().unwrap_or_default();
+        page.push_str(&format!(
+            "\n## {code}\n\n{}\n\n```\n{first}\n```\n",
+            code.meaning()
+        ));
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/errors.md is out of date: run this test with UPDATE=1"
+    );
+}
+
+const HANDBOOK: &str = "\
+# What `callgate check` can find
+
+A code keeps its meaning for ever: below 100 it is about the text and its YAML, from 100
+about the shape of a document, from 200 about rules, from 300 about what documents say to
+each other. Everything found is an error: a set loads whole or not at all.
+";
 
 #[test]
 fn no_rendering_is_left_without_its_case() {

@@ -18,12 +18,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callgate_policy::document::Source;
+use callgate_policy::document::{Limits, Source};
 
 /// Files in one directory. 100,000 rules of 1,000 services are 1,000 files.
 const MAX_FILES: usize = 10_000;
-/// Bytes of one file: the size at which Kubernetes refuses a ConfigMap.
-const MAX_FILE_BYTES: u64 = 1_048_576;
+/// Bytes of one file: what the loader takes, so that `callgate check` of a file and a
+/// server agree.
+const MAX_FILE_BYTES: u64 = Limits::FILE_BYTES as u64;
 /// Bytes of all files: 100,000 rules are about 10 MB.
 const MAX_TOTAL_BYTES: u64 = 64 * 1_048_576;
 /// Directories below the given one; a link to a parent ends here too.
@@ -42,7 +43,7 @@ const MAX_ATTEMPTS: usize = 8;
 ///
 /// # Errors
 /// Whatever keeps the set from being read whole, an empty directory included. Files
-/// of at most 1 MiB, 10,000 files, 64 MiB together, 16 directories deep.
+/// of at most [`Limits::FILE_BYTES`], 10,000 files, 64 MiB together, 16 directories deep.
 pub fn read_sources(dir: &Path) -> Result<Vec<Source>, ReadError> {
     let mut before = list(dir)?;
     for _ in 0..MAX_ATTEMPTS {

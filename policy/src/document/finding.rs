@@ -76,6 +76,13 @@ impl Sink {
         while self.kept.pop_if(|last| fits(last)).is_some() {}
     }
 
+    /// Whether there are so many that nobody will read a suggestion to the next.
+    pub(super) fn is_crowded(&self) -> bool {
+        /// As many as are shown by default. A suggestion looks through all names of a kind.
+        const CROWD: usize = 100;
+        self.kept.len() >= CROWD
+    }
+
     /// Whether nothing was found.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()

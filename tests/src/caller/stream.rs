@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, ext::Protocol};
 use http::Response;
@@ -13,6 +13,8 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
 };
+
+use crate::process::eventually;
 
 use super::{
     Answer, Call, Connection,
@@ -154,10 +156,11 @@ impl Connection {
             .extensions_mut()
             .insert(Protocol::from_static(protocol));
         let send = self.http2()?.ready().await?;
-        ensure!(
-            send.is_extended_connect_protocol_enabled(),
-            "the gate offers no extended CONNECT"
-        );
+        // The gate says so in its first frame, which may not be here yet.
+        eventually(LIMIT, "extended CONNECT to be offered", async || {
+            Ok(send.is_extended_connect_protocol_enabled().then_some(()))
+        })
+        .await?;
         open(send, request).await
     }
 

@@ -95,9 +95,9 @@ fn what_cannot_be_read_whole_names_its_path() {
             "is not UTF-8",
         ),
         (
-            "a file of more than 1 MiB",
-            |dir| fs::write(dir.join("bad.yaml"), vec![b'#'; 1_048_577]).unwrap(),
-            "bad.yaml` has more than 1048576 bytes",
+            "a file of more than 8 MiB",
+            |dir| fs::write(dir.join("bad.yaml"), vec![b'#'; 8_388_609]).unwrap(),
+            "bad.yaml` has more than 8388608 bytes",
         ),
         (
             "more than 64 MiB together",

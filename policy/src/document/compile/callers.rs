@@ -135,7 +135,13 @@ impl<'a> Compiler<'a, '_> {
         }
         let message = format!("there is no CallerGroup `{name}`");
         let unknown = finding(Code::UnknownGroup, message);
-        match nearest(&written.text, self.groups.keys().copied()) {
+        let names = self.groups.keys().copied();
+        let meant = if self.sink.is_crowded() {
+            None
+        } else {
+            nearest(&written.text, names)
+        };
+        match meant {
             Some(meant) => unknown.label(format!("did you mean `{meant}`?")),
             None => unknown.help(
                 "a name without `/` is a group's; an identity begins with `/` or `spiffe://`",
