@@ -96,7 +96,8 @@ impl<'a> Compiler<'a, '_> {
 
     fn members(&mut self, written: &'a Written<'a>) -> Option<Vec<CallerPattern>> {
         let Some(members) = self.groups.get(&*written.text) else {
-            if self.whole {
+            // No entry is ever left out without a finding somewhere.
+            if self.whole || self.sink.is_empty() {
                 let finding = self.unknown_group(written);
                 self.sink.push(finding);
             }

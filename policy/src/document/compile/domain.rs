@@ -38,16 +38,17 @@ pub(super) fn choose(
 impl Compiler<'_, '_> {
     /// One finding for all relative identities without a trust domain: they have one cause.
     pub(super) fn report_relative(self, documents: &Documents<'_>) {
-        let known_fault = |field: &TrustDomainField| matches!(field, TrustDomainField::Invalid);
         let Some((first, rest)) = self.relative.split_first() else {
             return;
         };
-        if !self.whole
+        let is_invalid = |field: &TrustDomainField| matches!(field, TrustDomainField::Invalid);
+        let has_cause = !self.whole
             || documents
                 .meshes
                 .iter()
-                .any(|mesh| known_fault(&mesh.trust_domain))
-        {
+                .any(|mesh| is_invalid(&mesh.trust_domain));
+        // That cause has a finding of its own; if it had none, this would be it.
+        if has_cause && !self.sink.is_empty() {
             return;
         }
         let message = "nothing says which trust domain this identity belongs to";

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use saphyr_parser::{Event, ScalarStyle};
 
 use super::{
-    Entry, Node, Parsed, Style, Text, Value,
+    Node, Parsed, Style, Text, Value,
     events::{Events, Spanned},
-    map::Map,
-    plain, refusal, syntax,
+    plain, refusal,
 };
 use crate::document::{
     Code, Limits, Source,
-    finding::{Finding, Quoted, Sink},
+    finding::{Finding, Sink},
     source::Span,
 };
 
@@ -37,15 +36,15 @@ pub(super) fn documents<'s>(
 }
 
 /// The file cannot be read on; the finding has been made.
-struct Stopped;
+pub(super) struct Stopped;
 
-struct Builder<'s, 'k> {
+pub(super) struct Builder<'s, 'k> {
     events: Events<'s>,
-    source: &'s Source,
+    pub(super) source: &'s Source,
     depth_left: usize,
     nodes_left: usize,
     limits: Limits,
-    sink: &'k mut Sink,
+    pub(super) sink: &'k mut Sink,
 }
 
 impl<'s> Builder<'s, '_> {
@@ -76,7 +75,7 @@ impl<'s> Builder<'s, '_> {
     }
 
     /// The value that begins with `first`, whose key, if it has one, is `key`.
-    fn node(
+    pub(super) fn node(
         &mut self,
         (event, span): Spanned<'s>,
         key: Option<(&str, Span)>,
@@ -160,75 +159,6 @@ impl<'s> Builder<'s, '_> {
         }
     }
 
-    fn map(&mut self, start: Span) -> Result<Node<'s>, Stopped> {
-        let mut map = Map::default();
-        loop {
-            let (event, span) = self.next()?;
-            if event == Event::MappingEnd {
-                let span = whole(start, map.last, span);
-                let value = map.value();
-                return Ok(Node { span, value });
-            }
-            let key = self.key((event, span))?;
-            let value = self.next()?;
-            let about = key.as_ref().map(|(text, span)| (text.as_ref(), *span));
-            let value = self.node(value, about)?;
-            map.last = Some(value.span);
-            if let Some((key, key_span)) = key {
-                if key == "<<" {
-                    self.sink.push(refusal::merge_key(key_span));
-                    map.is_merged = true;
-                }
-                self.insert(
-                    &mut map,
-                    Entry {
-                        key,
-                        key_span,
-                        value,
-                    },
-                );
-            }
-        }
-    }
-
-    /// A key, if it is one.
-    fn key(&mut self, (event, span): Spanned<'s>) -> Result<Option<(Cow<'s, str>, Span)>, Stopped> {
-        match event {
-            Event::Scalar(text, style, 0, None) => {
-                let other = (style == ScalarStyle::Plain)
-                    .then(|| plain::read_as(&text))
-                    .flatten();
-                match other {
-                    Some(other) => self.sink.push(syntax::key_not_text(span, &text, other)),
-                    None => return Ok(Some((text, span))),
-                }
-                Ok(None)
-            }
-            Event::SequenceStart(..) | Event::MappingStart(..) => {
-                if let Some(template) = syntax::template(self.source, span) {
-                    return Err(self.stop(template));
-                }
-                self.sink.push(syntax::key_is_collection(span));
-                self.node((event, span), None).map(|_| None)
-            }
-            event => self.node((event, span), None).map(|_| None),
-        }
-    }
-
-    fn insert(&mut self, map: &mut Map<'s>, entry: Entry<'s>) {
-        match map.first(&entry.key) {
-            Some(first) => {
-                let message = format!("the key `{}` stands twice", Quoted(&entry.key));
-                let finding = Finding::new(Code::DuplicateKey, entry.key_span, message);
-                let finding = finding.label("again here").related(first, "first here");
-                self.sink.push(
-                    finding.help("remove one; readers of YAML differ in which of them they take"),
-                );
-            }
-            None => map.push(entry),
-        }
-    }
-
     fn refuse_anchor(&mut self, anchor: usize, span: Span) {
         if anchor > 0 {
             self.sink.push(refusal::anchor(span));
@@ -278,7 +208,7 @@ impl<'s> Builder<'s, '_> {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Spanned<'s>, Stopped> {
+    pub(super) fn next(&mut self) -> Result<Spanned<'s>, Stopped> {
         self.events.next().map_err(|finding| {
             let source = self.source;
             let line = source.line_at(finding.span.start);
@@ -292,14 +222,14 @@ impl<'s> Builder<'s, '_> {
         })
     }
 
-    fn stop(&mut self, finding: Finding) -> Stopped {
+    pub(super) fn stop(&mut self, finding: Finding) -> Stopped {
         self.sink.push(finding);
         Stopped
     }
 }
 
 /// The place of a collection: to its closing bracket, else to its last value.
-fn whole(start: Span, last: Option<Span>, end: Span) -> Span {
+pub(super) fn whole(start: Span, last: Option<Span>, end: Span) -> Span {
     if end.end > end.start {
         start.to(end)
     } else {
