@@ -1,4 +1,20 @@
-//! The authorization service.
+//! The authorization service: verifies who calls, decides, answers and records.
+//!
+//! ```text
+//!   proxy ──CheckRequest──► serve (gRPC) ──► check::Authorizer
+//!                                             │  1 svid: leaf ──► SPIFFE ID, or a fault
+//!   policies/ ──store──┐                      │  2 policy::decide
+//!                      ├─► live (one swap) ──►│  3 answer ──CheckResponse──► proxy
+//!   ca.pem ───bundle───┘                      └─ 4 record ──► JSON lines
+//!        └──── reload: watched and polled
+//!
+//!   health, metrics ──► serve (admin): /healthz /readyz /metrics
+//! ```
+//!
+//! [`check::Authorizer`] is synchronous, does no I/O and takes the time as an
+//! argument; [`serve::start`] puts a whole server around it. Whatever is not known is
+//! refused: there is no path to an answer that lets a call go on but through a
+//! decision that permits it.
 
 pub mod bundle;
 pub mod check;
