@@ -21,7 +21,7 @@ use nix::{
 /// Between two looks at something that is about to be ready.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How much of a log a failure shows.
-const TAIL_LINES: usize = 40;
+const TAIL_LINES: usize = 20;
 /// Starts the program in place of this shell, so that the child's id is the
 /// program's; the watcher reads a pipe that only closes with its parent.
 const WATCHED: &str = r#"exec 3<&0 </dev/null
