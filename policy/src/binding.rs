@@ -137,3 +137,70 @@ impl fmt::Display for BindingError {
 }
 
 impl std::error::Error for BindingError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{BindingError as E, check_captures};
+    use crate::{
+        spec::Callers,
+        testing::{caller, rule},
+    };
+
+    fn from(entry: usize, capture: &str, captured_by: usize) -> E {
+        let capture = capture.to_owned();
+        E::From {
+            entry,
+            capture,
+            captured_by,
+        }
+    }
+
+    fn to(entry: usize, capture: &str) -> E {
+        let capture = capture.to_owned();
+        E::To { entry, capture }
+    }
+
+    #[test]
+    fn every_way_in_has_to_bind() {
+        let cases: [(&[&str], &[&str], Vec<E>); 8] = [
+            (&["/a"], &["GET /x/{id}", "GET /y"], vec![]),
+            (
+                &["/{t}/a", "/b/{t}/*"],
+                &["GET /{t}/{id}", "GET /x-{t}/**"],
+                vec![],
+            ),
+            (&["/{t}/{u}"], &["GET /{u}/{t}"], vec![]),
+            (&["/a", "/{t}"], &["GET /{t}"], vec![from(0, "t", 1)]),
+            (&["/{t}"], &["GET /{t}", "GET /x"], vec![to(1, "t")]),
+            (&["/{t}"], &["GRPC a.B/*"], vec![to(0, "t")]),
+            (&["/{t}/{u}"], &["GET /{t}"], vec![to(0, "u")]),
+            (
+                &["/{t}", "/{u}"],
+                &["GET /{t}"],
+                vec![from(0, "u", 1), from(1, "t", 0), to(0, "u")],
+            ),
+        ];
+        for (callers, lines, errors) in cases {
+            let checked = check_captures(&rule("r", 1, callers, lines));
+            assert_eq!(
+                checked.err().unwrap_or_default(),
+                errors,
+                "{callers:?} {lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn groups_do_not_capture() {
+        let mut rule = rule("r", 1, &["/{t}", "/b"], &["GET /{t}"]);
+        let members = |texts: &[&str]| Callers::Group(texts.iter().map(|t| caller(t)).collect());
+        rule.from[1].callers = members(&["/a", "/b/*"]);
+        assert_eq!(check_captures(&rule), Err(vec![from(1, "t", 0)]));
+        rule.from[1].callers = members(&["/a", "/{u}"]);
+        let group = E::Group {
+            entry: 1,
+            capture: "u".to_owned(),
+        };
+        assert_eq!(check_captures(&rule), Err(vec![group, from(1, "t", 0)]));
+    }
+}

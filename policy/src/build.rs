@@ -163,3 +163,65 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+#[cfg(test)]
+mod tests {
+    use super::BuildError;
+    use crate::{
+        PolicySet, Timestamp,
+        spec::{PolicySetSpec, RuleSpec, ServiceSpec},
+        testing::{id, orders, rule},
+    };
+
+    fn error(services: Vec<ServiceSpec>) -> BuildError {
+        let mesh = None;
+        PolicySet::build(PolicySetSpec { mesh, services }).unwrap_err()
+    }
+
+    fn plain() -> Vec<RuleSpec> {
+        vec![rule("plain", 1, &["/a"], &["GET /"])]
+    }
+
+    #[test]
+    fn a_service_has_one_policy() {
+        let mut second = orders(plain(), vec![]);
+        second.file = "second.yaml".to_owned();
+        let told = error(vec![orders(plain(), vec![]), second]).to_string();
+        let service = "`spiffe://example.org/ns/shop/sa/orders`";
+        assert_eq!(
+            told,
+            format!("second.yaml: {service} already has a policy in orders.yaml")
+        );
+        let mut twice = orders(plain(), vec![]);
+        twice.services.push(id("/ns/shop/sa/orders"));
+        let error = error(vec![twice]);
+        assert!(
+            matches!(error, BuildError::DuplicateService { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rules_that_cannot_mean_what_they_say() {
+        let late = || plain().remove(0).expires(Timestamp::from_secs(1));
+        let cases = [
+            (
+                orders(vec![rule("r", 1, &[], &["GET /"])], vec![]),
+                "needs at least one",
+            ),
+            (
+                orders(vec![rule("r", 1, &["/a"], &[])], vec![]),
+                "needs at least one",
+            ),
+            (orders(vec![], vec![late()]), "can have no exception"),
+            (
+                orders(vec![], vec![rule("r", 1, &["/{t}"], &["GET /"])]),
+                "open to every `t`",
+            ),
+        ];
+        for (service, told) in cases {
+            let error = error(vec![service]).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}

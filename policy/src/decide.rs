@@ -1,6 +1,10 @@
 //! The decision: deny rules first, then allow rules, else no.
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use crate::{

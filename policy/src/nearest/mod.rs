@@ -44,6 +44,8 @@ pub(crate) struct Miss<'t> {
 /// Then come the caller, the leading segments and the method, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Closeness {
+    /// Only its exception stands in the way.
+    all_but_time: bool,
     points: u8,
     from: bool,
     leading_segments: usize,
@@ -72,7 +74,7 @@ pub(crate) fn find<'t>(table: &'t RuleTable, probe: Probe<'_>) -> Option<Miss<'t
         search.rules_of_caller(&callers);
     }
     if !search.is_settled() {
-        search.lines_alike();
+        search.lines_alike(&callers);
     }
     search.best
 }
@@ -134,7 +136,8 @@ impl<'t, 'c> Search<'t, 'c> {
 
     fn rules_of_caller(&mut self, callers: &Candidates<'t>) {
         let bits = self.probe.call.bits;
-        let all = callers.iter().take(MANY_LINES).map(|(candidate, found)| {
+        let all = callers.iter().take(MANY_LINES);
+        let all = all.map(|(candidate, found)| {
             let from = Some((candidate.entry, found));
             Likely::new(bits, candidate.wants, candidate.line, from)
         });
@@ -143,59 +146,57 @@ impl<'t, 'c> Search<'t, 'c> {
         }
     }
 
-    fn lines_alike(&mut self) {
+    fn lines_alike(&mut self, callers: &Candidates<'t>) {
         let bits = self.probe.call.bits;
         let lines = (0..).zip(self.table.wants()).take(MANY_LINES);
         let all = lines.map(|(line, wants)| Likely::new(bits, *wants, line, None));
         for likely in likeliest(all) {
-            self.consider(likely.line(), None);
+            self.consider_callers(likely.line(), callers);
         }
     }
 
-    /// Considers a line with those entries of its rule that may stand for the caller.
+    /// Considers a line with those entries of its rule that stand for the caller, or
+    /// without one if none does.
     fn consider_callers(&mut self, line: u32, callers: &Candidates<'t>) {
-        let rule = self
-            .table
-            .line(line)
-            .and_then(|to| self.table.rule(to.rule));
-        let beside = callers.within(rule.map_or(0..0, Rule::entry_ids));
-        let beside = beside.filter(|(candidate, _)| candidate.line == line);
-        for (candidate, found) in beside.take(CLOSELY) {
-            self.consider(line, Some((candidate.entry, found)));
+        let rule = self.table.line(line);
+        let rule = rule.and_then(|to| self.table.rule(to.rule));
+        let mut alone = true;
+        for (candidate, found) in callers.within(rule.map_or(0..0, Rule::entry_ids)) {
+            if candidate.line == line {
+                alone &= !self.consider(line, Some((candidate.entry, found)));
+            }
         }
-        self.consider(line, None);
+        if alone {
+            self.consider(line, None);
+        }
     }
 
-    /// Keeps a line, with an entry if it stands for the caller, if it is the closest yet.
-    fn consider(&mut self, line: u32, from: Option<(u32, Found)>) {
-        let (table, probe) = (self.table, self.probe);
+    /// Keeps a line if it is the closest yet: false if it comes with an entry that does
+    /// not stand for the caller.
+    fn consider(&mut self, line: u32, from: Option<(u32, Found)>) -> bool {
+        let (table, call) = (self.table, self.probe.call);
         let Some(to) = table.line(line) else {
-            return;
+            return false;
         };
         let Some(rule) = table.rule(to.rule) else {
-            return;
+            return false;
         };
         let mut bindings = Bindings::default();
-        let from = from.and_then(|(entry, found)| Some((table.entry(entry)?, found)));
-        let stands = |(from, found): &(&'t FromEntry, Found)| {
-            *found == Found::Exactly || from.bind(probe.call.caller, &mut bindings)
+        let entry = match from {
+            None => table.entries_of(rule).first(),
+            Some((entry, found)) => table
+                .entry(entry)
+                .filter(|entry| found == Found::Exactly || entry.bind(call.caller, &mut bindings)),
         };
-        let Some((from, found)) = from
-            .filter(stands)
-            .map(|(from, found)| (from, Some(found)))
-            .or_else(|| Some((table.entries_of(rule).first()?, None)))
-        else {
-            return;
+        let Some(entry) = entry else {
+            return false;
         };
-        if found.is_none() {
-            bindings = Bindings::default();
-        }
         let miss = Miss {
             rule,
-            from,
-            found,
+            from: entry,
+            found: from.map(|(_, found)| found),
             to,
-            closeness: probe.closeness(to, found.is_some(), &mut bindings),
+            closeness: self.probe.closeness(to, from.is_some(), &mut bindings),
         };
         if self
             .best
@@ -204,6 +205,7 @@ impl<'t, 'c> Search<'t, 'c> {
         {
             self.best = Some(miss);
         }
+        true
     }
 }
 
@@ -219,19 +221,17 @@ impl Probe<'_> {
         let method = operation.verb.admits(self.call);
         let leading = operation.path.leading(path);
         let mut points = if from { FROM } else { 0 };
-        if operation.path.fits(path, self.slash) {
+        let fits = operation.path.fits(path, self.slash);
+        let bound = fits && operation.path.bind(path, bindings);
+        if fits && operation.path.is_specific() {
+            points += PATH + if method { 2 } else { 0 };
+            points += u8::from(method && bound);
+        } else if fits || leading.all_but_one {
             // A pattern without literal text fits everything, so it says little.
-            points += if operation.path.is_specific() {
-                PATH
-            } else {
-                2
-            };
-            points += if method { 2 } else { 0 };
-            points += u8::from(method && operation.path.bind(path, bindings));
-        } else if leading.all_but_one {
             points += 2;
         }
         Closeness {
+            all_but_time: from && method && bound,
             points,
             from,
             leading_segments: leading.weight,

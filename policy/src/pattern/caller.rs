@@ -49,6 +49,11 @@ impl CallerPattern {
     /// # Errors
     /// The first rule of the pattern language that `text` breaks.
     pub fn parse(text: &str, trust_domain: Option<&TrustDomain>) -> Result<Self, PatternError> {
+        let parse = |text: &str| Self::parse_once(text, trust_domain);
+        parse(text).map_err(|error| error.if_suggestion(|text| parse(text).is_ok()))
+    }
+
+    fn parse_once(text: &str, trust_domain: Option<&TrustDomain>) -> Result<Self, PatternError> {
         let whole = Part::new(text);
         if text.len() > MAX_ID_BYTES {
             let len = text.len();

@@ -92,6 +92,12 @@ impl PatternError {
         self
     }
 
+    /// Forgets a suggestion that would be refused itself.
+    pub(super) fn if_suggestion(mut self, is_good: impl Fn(&str) -> bool) -> Self {
+        self.suggestion = self.suggestion.filter(|text| is_good(text));
+        self
+    }
+
     /// Which rule is broken.
     #[must_use]
     pub const fn kind(&self) -> PatternErrorKind {
@@ -105,7 +111,7 @@ impl PatternError {
         self.span.clone()
     }
 
-    /// The whole pattern, written as its author probably meant it.
+    /// The whole pattern, written as its author probably meant it; it can be read.
     #[must_use]
     pub fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()

@@ -29,6 +29,11 @@ impl Operation {
     /// # Errors
     /// The first rule of the pattern language that `text` breaks.
     pub fn parse(text: &str, options: PathOptions) -> Result<Self, PatternError> {
+        let parse = |text: &str| Self::parse_once(text, options);
+        parse(text).map_err(|error| error.if_suggestion(|text| parse(text).is_ok()))
+    }
+
+    fn parse_once(text: &str, options: PathOptions) -> Result<Self, PatternError> {
         let (word, rest) = split(Part::new(text))?;
         let verb = Verb::parse(word)?;
         let path = match verb {

@@ -83,15 +83,22 @@ impl Share {
         bits.fold(0, |bits, pair| bits | pair)
     }
 
-    /// FNV-1a, from a start that depends on the place: short texts need no better.
     fn pair(&self, place: u32, text: &str) -> u64 {
-        let hash = text.bytes().fold(0x811c_9dc5 ^ place, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = hash(place, text);
         self.bit(hash) | self.bit(hash.rotate_left(16))
     }
 
     const fn bit(&self, hash: u32) -> u64 {
         1 << (self.first + ((hash as u64 * self.count) >> 32))
     }
+}
+
+/// FNV-1a, from a start that depends on the place, then mixed: texts such as `a` and
+/// `b` would otherwise differ in their low bits only.
+fn hash(place: u32, text: &str) -> u32 {
+    let hash = text.bytes().fold(0x811c_9dc5 ^ place, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+    hash ^ (hash >> 13)
 }

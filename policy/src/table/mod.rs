@@ -16,8 +16,6 @@ mod callers;
 mod candidates;
 mod find;
 mod ids;
-#[cfg(test)]
-mod tests;
 mod trie;
 
 use std::ops::Range;
