@@ -5,17 +5,23 @@
 //! `tests/fuzz.rs` runs them; `fuzz/run` runs them for long.
 
 mod certificate;
+mod check_request;
 mod check_response;
 mod configuration;
+mod document;
 mod identity;
 mod mutate;
 mod path;
+mod rule;
 mod xfcc;
 
 pub use certificate::certificate;
+pub use check_request::check_request;
 pub use check_response::check_response;
 pub use configuration::filter_configuration;
+pub use document::document;
 pub use identity::spiffe_id;
 pub use mutate::Corpus;
 pub use path::path;
+pub use rule::rule;
 pub use xfcc::client_cert_header;

@@ -43,4 +43,7 @@ fuzz! {
     filter_configuration: 10_000 inputs,
     certificate: 500 inputs,
     check_response: 5_000 inputs,
+    rule: 5_000 inputs,
+    document: 1_000 inputs,
+    check_request: 1_000 inputs,
 }

@@ -1,0 +1,155 @@
+//! Checks, as bytes from whoever can reach the service's port.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use callgate_policy::{Reason, SpiffeId, TrustDomain};
+use callgate_server::{
+    bundle::TrustBundle,
+    check::Authorizer,
+    clock,
+    live::{Live, Policies},
+    metrics::Metrics,
+    record::{Recorder, Sink},
+    svid::{PeerCertificate, Verifier},
+};
+use callgate_tests::{
+    pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN},
+    table::{Got, Headers, Proxy, Row, Table, Wallet, World, answered, native_check},
+};
+use callgate_wire::envoy::service::auth::v3::CheckRequest;
+use prost::Message as _;
+
+use crate::Corpus;
+
+/// Any message that decodes gets an answer with a status that fits its reason, or is
+/// said to be none; it is let on only with a leaf that was signed for somebody and is
+/// valid, under that name and no other.
+///
+/// # Errors
+/// When the service is wrong.
+pub fn check_request(bytes: &[u8]) -> Result<()> {
+    let fixture = fixture()?;
+    fixture.check(bytes)?;
+    fixture.check(&fixture.corpus.mutant(bytes))
+}
+
+struct Fixture {
+    authorizer: Authorizer,
+    corpus: Corpus,
+    /// Who is who, by the fingerprint of the leaf.
+    callers: BTreeMap<String, SpiffeId>,
+}
+
+impl Fixture {
+    fn check(&self, bytes: &[u8]) -> Result<()> {
+        let Ok(check) = CheckRequest::decode(bytes) else {
+            return Ok(());
+        };
+        let Ok(answer) = self.authorizer.check(&check, clock::now()) else {
+            return Ok(());
+        };
+        let status = answer.status.as_ref().map(|status| status.code);
+        match answered(answer, Headers::default())? {
+            Got::Forwarded(forwarded) => {
+                let leaf = check
+                    .attributes
+                    .and_then(|a| a.source)
+                    .unwrap_or_default()
+                    .certificate;
+                let leaf = PeerCertificate::from_pem(&leaf).map(|leaf| leaf.sha256());
+                let caller = leaf.ok().and_then(|leaf| self.callers.get(&leaf));
+                let caller = caller.context("let on without a certificate that counts")?;
+                let told = forwarded.headers.one("x-callgate-caller");
+                ensure!(
+                    told == Some(caller.as_str()),
+                    "`{caller}` is let on as {told:?}"
+                );
+            }
+            Got::Refused(refusal) => {
+                let reason = refusal.headers.one("x-callgate-reason").unwrap_or_default();
+                let known = Reason::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == reason);
+                let known = known.with_context(|| format!("`{reason}` is no reason"))?;
+                ensure!(
+                    status == Some(known.grpc_status()),
+                    "{known} with {status:?}"
+                );
+                ensure!(
+                    refusal.http == Some(known.http_status()),
+                    "{known}: {refusal}"
+                );
+            }
+            got => anyhow::bail!("{got}"),
+        }
+        Ok(())
+    }
+
+    fn start() -> Result<Self> {
+        let (table, pki) = (Table::load()?, Pki::new()?);
+        let wallet = Wallet::mint(&table, &pki)?;
+        let loaded = World::Strict.load()?.context("no documents")?;
+        let live = Arc::new(Live::new(verifier(&pki)?));
+        live.set_policies(Policies {
+            set: loaded.policies,
+            counts: loaded.counts,
+            digest: String::new(),
+        });
+        // Hours of records are not kept.
+        let recorder = Recorder::start(Sink::stream(io::sink()))?;
+        let authorizer = Authorizer::new(live, recorder, Arc::new(Metrics::default()));
+        // A mutant of a few hundred bytes is nearer to what it was than one of many.
+        let few = table
+            .rows
+            .iter()
+            .filter(|row| row.world == World::Strict)
+            .step_by(7);
+        let seeds = few
+            .map(|row| seed(&table, &wallet, row))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            authorizer,
+            corpus: Corpus::of(seeds)?,
+            callers: callers(&table, &wallet)?,
+        })
+    }
+}
+
+fn verifier(pki: &Pki) -> Result<Verifier> {
+    let mut bundles = Vec::new();
+    for (domain, authority) in [(TRUST_DOMAIN, &pki.root), (PARTNER_DOMAIN, &pki.partner)] {
+        bundles.push(TrustBundle::parse(
+            TrustDomain::parse(domain)?,
+            &authority.bundle_pem(),
+        )?);
+    }
+    Ok(Verifier::new(bundles))
+}
+
+fn seed(table: &Table, wallet: &Wallet, row: &Row) -> Result<Vec<u8>> {
+    let (caller, callee) = (wallet.shown(&row.caller), table.workloads.callee(&row.to)?);
+    let proxy = Proxy::new(&row.call, caller, callee);
+    Ok(native_check(&proxy, caller, callee).encode_to_vec())
+}
+
+fn callers(table: &Table, wallet: &Wallet) -> Result<BTreeMap<String, SpiffeId>> {
+    let mut callers = BTreeMap::new();
+    for name in table.workloads.callers() {
+        let caller = table.workloads.caller(name)?.context("a caller")?;
+        if let (Ok(id), Some(shown)) = (caller.identity()?, wallet.shown(name)) {
+            callers.insert(PeerCertificate::from_pem(&shown.leaf)?.sha256(), id);
+        }
+    }
+    Ok(callers)
+}
+
+fn fixture() -> Result<&'static Fixture> {
+    static FIXTURE: OnceLock<Result<Fixture, String>> = OnceLock::new();
+    let fixture = FIXTURE.get_or_init(|| Fixture::start().map_err(|error| format!("{error:#}")));
+    fixture.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
