@@ -83,9 +83,7 @@ impl Upstream {
             .cloned()
             .collect()
     }
-}
 
-impl Upstream {
     /// The last request whose header `name` has that one value.
     #[must_use]
     pub fn marked(&self, name: &str, value: &str) -> Option<Seen> {

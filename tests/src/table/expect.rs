@@ -15,8 +15,6 @@ pub enum Expect {
     Answer(Answer),
     /// Envoy's own answer, without a reason: an HTTP status, or a gRPC status.
     Bare(Bare),
-    /// No answer: Envoy ends the handshake.
-    HandshakeRefused,
     /// No answer: Envoy ends the stream or the connection.
     Reset,
     /// The place has no way to be asked this.
@@ -101,7 +99,6 @@ pub(super) struct RawExpect {
     path: Option<String>,
     grpc: Option<i32>,
     status: Option<u16>,
-    tls: Option<String>,
     reset: Option<bool>,
     cannot: Option<bool>,
     why: Option<String>,
@@ -140,17 +137,14 @@ impl RawExpect {
     }
 
     fn expect(self) -> Result<Expect> {
-        let others = (self.status, self.tls.as_deref(), self.reset, self.cannot);
+        let others = (self.status, self.reset, self.cannot);
         match (self.verdict.is_some(), self.grpc, others) {
-            (true, _, (None, None, None, None)) => self.answer().map(Expect::Answer),
-            (false, None, (Some(status), None, None, None)) => Ok(Expect::Bare(Bare::Http(status))),
-            (false, Some(grpc), (None, None, None, None)) => Ok(Expect::Bare(Bare::Grpc(grpc))),
-            (false, None, (None, Some("refused"), None, None)) => Ok(Expect::HandshakeRefused),
-            (false, None, (None, None, Some(true), None)) => Ok(Expect::Reset),
-            (false, None, (None, None, None, Some(true))) => Ok(Expect::Cannot),
-            _ => bail!(
-                "give `verdict`, or one of `status`, `grpc`, `tls: refused`, `reset: true`, `cannot: true`"
-            ),
+            (true, _, (None, None, None)) => self.answer().map(Expect::Answer),
+            (false, None, (Some(status), None, None)) => Ok(Expect::Bare(Bare::Http(status))),
+            (false, Some(grpc), (None, None, None)) => Ok(Expect::Bare(Bare::Grpc(grpc))),
+            (false, None, (None, Some(true), None)) => Ok(Expect::Reset),
+            (false, None, (None, None, Some(true))) => Ok(Expect::Cannot),
+            _ => bail!("give `verdict`, or one of `status`, `grpc`, `reset: true`, `cannot: true`"),
         }
     }
 

@@ -3,118 +3,12 @@
 //! Beside what a row says, every answer is held to the whole of its form: statuses,
 //! headers, body, what reaches the service.
 
-use std::fmt;
-
 use anyhow::{Result, bail, ensure};
-use callgate_policy::{Reason, Verdict};
 use serde_json::Value;
 
-use super::{Answer, Bare, Expect, Form, Level, Miss, Place, Row, Workloads};
-
-/// What came out.
-#[derive(Clone, Debug)]
-pub enum Got {
-    /// A decision, where nothing else can be seen.
-    Decided(Decided),
-    /// The call reached the service.
-    Forwarded(Box<Forwarded>),
-    /// The call was answered before the service.
-    Refused(Box<Refusal>),
-    /// The handshake was refused.
-    HandshakeRefused,
-    /// The stream or connection was reset or closed.
-    Reset,
-    /// The level cannot be asked this.
-    Cannot,
-}
-
-/// A decision, or its record.
-#[derive(Clone, Debug)]
-pub struct Decided {
-    /// What the rules say.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: Reason,
-    /// False if a Shadow setting lets pass what the verdict refuses.
-    pub enforced: bool,
-    /// The rule that decided.
-    pub rule: Option<String>,
-    /// What came closest.
-    pub miss: Option<Miss>,
-}
-
-/// A call that went on.
-#[derive(Clone, Debug)]
-pub struct Forwarded {
-    /// The path that the service sees, where there is a service.
-    pub path: Option<Vec<u8>>,
-    /// The headers that the service sees.
-    pub headers: Headers,
-    /// What the server recorded.
-    pub record: Option<Decided>,
-}
-
-/// A call that was answered before the service.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The HTTP status, unless the answer has the form of gRPC.
-    pub http: Option<u16>,
-    /// The gRPC status, unless the answer has the form of HTTP.
-    pub grpc: Option<i32>,
-    /// The answer's headers.
-    pub headers: Headers,
-    /// The body or the `grpc-message`.
-    pub body: Vec<u8>,
-    /// What the server recorded.
-    pub record: Option<Decided>,
-}
-
-/// Names in lower case, and values, in order.
-#[derive(Clone, Debug, Default)]
-pub struct Headers(pub Vec<(String, Vec<u8>)>);
-
-impl Headers {
-    /// Every value of `name`.
-    pub fn all<'h, 'n>(&'h self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
-        self.0
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, value)| value.as_slice())
-    }
-
-    /// The value of `name`, as text, if it has exactly one.
-    #[must_use]
-    pub fn one(&self, name: &str) -> Option<&str> {
-        let mut values = self.all(name);
-        let one = values.next()?;
-        values
-            .next()
-            .is_none()
-            .then(|| std::str::from_utf8(one).ok())
-            .flatten()
-    }
-}
-
-impl Got {
-    /// The id of the decision, where the outcome names one.
-    #[must_use]
-    pub fn decision(&self) -> Option<&str> {
-        match self {
-            Self::Forwarded(forwarded) => forwarded.headers.one("x-callgate-decision"),
-            Self::Refused(refusal) => refusal.headers.one("x-callgate-decision"),
-            _ => None,
-        }
-    }
-
-    /// Adds what the server recorded.
-    pub fn recorded(&mut self, record: Decided) {
-        match self {
-            Self::Forwarded(forwarded) => forwarded.record = Some(record),
-            Self::Refused(refusal) => refusal.record = Some(record),
-            _ => {}
-        }
-    }
-}
+use super::{
+    Answer, Bare, Decided, Expect, Form, Forwarded, Got, Level, Place, Refusal, Row, Workloads,
+};
 
 impl Row {
     /// Holds `got` to what must come out at `place`.
@@ -128,9 +22,7 @@ impl Row {
             caller: self.verified(workloads)?,
         };
         match (self.expect(place), got) {
-            (Expect::Cannot, Got::Cannot)
-            | (Expect::HandshakeRefused, Got::HandshakeRefused)
-            | (Expect::Reset, Got::Reset) => Ok(()),
+            (Expect::Cannot, Got::Cannot) | (Expect::Reset, Got::Reset) => Ok(()),
             (Expect::Bare(status), Got::Refused(refusal)) => bare(*status, refusal),
             (Expect::Answer(answer), Got::Decided(decided)) => case.decided(answer, decided),
             (Expect::Answer(answer), Got::Forwarded(forwarded)) => {
@@ -378,82 +270,145 @@ fn shown(values: &[&[u8]]) -> String {
     }
 }
 
-fn decision(
-    f: &mut fmt::Formatter<'_>,
-    (verdict, reason, enforced): (Verdict, Reason, bool),
-    rule: Option<&str>,
-) -> fmt::Result {
-    write!(f, "{verdict:?} {reason}")?;
-    if let Some(rule) = rule {
-        write!(f, " by `{rule}`")?;
-    }
-    f.write_str(if enforced { "" } else { ", not enforced" })
-}
+#[cfg(test)]
+mod tests {
+    use callgate_policy::{Reason, Verdict};
 
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decision(
-            f,
-            (self.verdict, self.reason, self.enforced),
-            self.rule.as_deref(),
-        )
-    }
-}
+    use super::*;
+    use crate::table::{Headers, Protocol, Table};
 
-impl fmt::Display for Decided {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decision(
-            f,
-            (self.verdict, self.reason, self.enforced),
-            self.rule.as_deref(),
-        )
-    }
-}
+    const ULID: &str = "01JD8M3Q000000000000000000";
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-        let http = status(self.http.map(|code| code.to_string()));
-        let grpc = status(self.grpc.map(|code| code.to_string()));
-        let reason = self.headers.one("x-callgate-reason").unwrap_or("no reason");
-        write!(
-            f,
-            "HTTP {http}, gRPC {grpc}, {reason}: {}",
-            self.body.escape_ascii()
-        )
+    fn judged(file: &str, name: &str, place: Place, got: Got) -> Result<(), String> {
+        let table = Table::load().unwrap();
+        let row = table
+            .rows
+            .iter()
+            .find(|row| row.file == file && row.name == name)
+            .unwrap();
+        row.judge(&table.workloads, place, &got)
+            .map_err(|error| format!("{error:#}"))
     }
-}
 
-impl fmt::Display for Bare {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(status) => write!(f, "Envoy's own {status}"),
-            Self::Grpc(status) => write!(f, "Envoy's own gRPC {status}"),
+    fn forwarded(path: &str, headers: &[(&str, &str)]) -> Got {
+        let headers = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec()));
+        Got::Forwarded(Box::new(Forwarded {
+            path: Some(path.into()),
+            headers: Headers(headers.collect()),
+            record: None,
+        }))
+    }
+
+    fn refused(http: u16, reason: &str) -> Got {
+        let body = format!(
+            r#"{{"type":"urn:callgate:{reason}","title":"no","status":{http},"reason":"{reason}","decision":"{ULID}"}}"#
+        );
+        let headers = [
+            ("x-callgate-reason", reason),
+            ("x-callgate-decision", ULID),
+            ("content-type", "application/problem+json"),
+        ];
+        Got::Refused(Box::new(Refusal {
+            http: Some(http),
+            grpc: None,
+            headers: Headers(headers.map(|(n, v)| (n.to_owned(), v.into())).into()),
+            body: body.into_bytes(),
+            record: None,
+        }))
+    }
+
+    const CHECKOUT: (&str, &str) = (
+        "x-callgate-caller",
+        "spiffe://example.org/ns/shop/sa/checkout",
+    );
+    const ENVOY: Place = Place::envoy(Form::Ours, Protocol::Http1);
+
+    #[test]
+    fn a_call_that_goes_on_has_one_name_and_one_path() {
+        let exact = |path, headers: &[_]| {
+            judged(
+                "identities.yaml",
+                "exact identity",
+                ENVOY,
+                forwarded(path, headers),
+            )
+        };
+        let decision = ("x-callgate-decision", ULID);
+        assert_eq!(exact("/orders/7", &[CHECKOUT, decision]), Ok(()));
+        for (path, headers) in [
+            ("/orders/8", &[CHECKOUT, decision][..]),
+            ("/orders/7", &[decision]),
+            ("/orders/7", &[CHECKOUT, CHECKOUT, decision]),
+            ("/orders/7", &[CHECKOUT]),
+            (
+                "/orders/7",
+                &[
+                    CHECKOUT,
+                    decision,
+                    ("x-forwarded-client-cert", "Chain=\"x\""),
+                ],
+            ),
+        ] {
+            assert!(exact(path, headers).is_err(), "{path} {headers:?}");
+        }
+        assert!(
+            judged(
+                "identities.yaml",
+                "exact identity",
+                ENVOY,
+                refused(403, "no-rule")
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn a_refusal_has_its_status_and_its_reason() {
+        let row = ("paths-ambiguous.yaml", "an empty segment");
+        assert_eq!(
+            judged(row.0, row.1, ENVOY, refused(400, "path-ambiguous")),
+            Ok(())
+        );
+        for got in [
+            refused(403, "path-ambiguous"),
+            refused(400, "no-rule"),
+            Got::Reset,
+        ] {
+            assert!(judged(row.0, row.1, ENVOY, got.clone()).is_err(), "{got}");
         }
     }
-}
 
-impl fmt::Display for Expect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answer(answer) => answer.fmt(f),
-            Self::Bare(status) => status.fmt(f),
-            Self::HandshakeRefused => f.write_str("a refused handshake"),
-            Self::Reset => f.write_str("a reset"),
-            Self::Cannot => f.write_str("no way to ask"),
-        }
+    #[test]
+    fn a_difference_that_has_healed_fails() {
+        let row = ("paths-ambiguous.yaml", "a fragment");
+        let answer = refused(400, "path-ambiguous");
+        assert!(
+            judged(row.0, row.1, Place::FILTER, answer.clone()).is_err(),
+            "no gRPC status"
+        );
+        let healed = judged(row.0, row.1, ENVOY, answer).unwrap_err();
+        assert!(healed.starts_with("expected Envoy's own 400"), "{healed}");
     }
-}
 
-impl fmt::Display for Got {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Decided(decided) => decided.fmt(f),
-            Self::Forwarded(_) => f.write_str("it went on"),
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::HandshakeRefused => f.write_str("a refused handshake"),
-            Self::Reset => f.write_str("a reset"),
-            Self::Cannot => f.write_str("no way to ask"),
-        }
+    #[test]
+    fn a_record_is_held_to_the_rule() {
+        let mut got = forwarded("/orders/7", &[CHECKOUT, ("x-callgate-decision", ULID)]);
+        let mut record = Decided {
+            verdict: Verdict::Allow,
+            reason: Reason::Allow,
+            enforced: true,
+            rule: Some("checkout-places-orders".to_owned()),
+            miss: None,
+        };
+        got.recorded(record.clone());
+        assert_eq!(
+            judged("identities.yaml", "exact identity", ENVOY, got.clone()),
+            Ok(())
+        );
+        record.rule = Some("another".to_owned());
+        got.recorded(record);
+        assert!(judged("identities.yaml", "exact identity", ENVOY, got).is_err());
     }
 }

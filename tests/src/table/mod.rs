@@ -11,6 +11,7 @@
 mod check;
 mod envoy;
 mod expect;
+mod got;
 mod http2;
 mod judge;
 mod place;
@@ -31,7 +32,7 @@ use anyhow::{Context as _, Result, ensure};
 pub use check::{answered, native_check};
 pub use envoy::Callers;
 pub use expect::{Answer, Bare, Expect, Miss};
-pub use judge::{Decided, Forwarded, Got, Headers, Refusal};
+pub use got::{Decided, Forwarded, Got, Headers, Refusal};
 pub use place::{Form, Level, Place, Protocol};
 pub use proxy::Proxy;
 pub use records::Records;
