@@ -220,10 +220,23 @@ fn split_client_cert(header: Option<Vec<u8>>) -> (ClientCert, Option<String>) {
 }
 
 fn hint(chain: Cow<'_, str>) -> Option<String> {
-    let certificates = chain.matches("BEGIN%20CERTIFICATE").count();
     // URL-encoded text has nothing in it that a quoted value would escape.
-    let sendable = chain.len() <= MAX_CHAIN && !chain.contains(['"', '\\']);
-    (certificates > 1 && sendable).then(|| format!("Chain=\"{chain}\""))
+    let sendable = chain.len() <= MAX_CHAIN && has_more_than_one(&chain);
+    (sendable && !chain.contains(['"', '\\'])).then(|| format!("Chain=\"{chain}\""))
+}
+
+/// Whether another certificate follows the first. Base 64 has no dash: the first
+/// one behind the opening line begins the closing line.
+fn has_more_than_one(chain: &str) -> bool {
+    let Some(body) = chain.strip_prefix("-----BEGIN%20CERTIFICATE-----") else {
+        return false;
+    };
+    let closing = body
+        .find('-')
+        .and_then(|at| body.get(at..))
+        .unwrap_or_default();
+    let after = closing.strip_prefix("-----END%20CERTIFICATE-----");
+    after.is_some_and(|after| after.contains("-----BEGIN%20CERTIFICATE-----"))
 }
 
 /// The text of some bytes. Bytes that are not UTF-8 become `%XX`, which the server
@@ -278,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_chain_is_a_hint_only_beyond_the_leaf_and_never_goes_upstream() {
-        let one = "BEGIN%20CERTIFICATE-----a";
+        let one = "-----BEGIN%20CERTIFICATE-----%0AMII%3D%0A-----END%20CERTIFICATE-----%0A";
         let two = format!("{one}{one}");
         assert_eq!(
             client_cert(format!("By=x;Chain=\"{one}\"").as_bytes()),
@@ -290,7 +303,7 @@ mod tests {
         );
         assert_eq!(client_cert(b"By=x;URI=y"), (ClientCert::Keep, None));
         assert_eq!(
-            client_cert(format!("Chain=\"{}\"", two.repeat(400)).as_bytes()),
+            client_cert(format!("Chain=\"{}\"", two.repeat(200)).as_bytes()),
             (ClientCert::Remove, None)
         );
         assert_eq!(

@@ -11,6 +11,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use memchr::{memchr, memchr2, memchr3};
+
 use crate::headers::is_token;
 
 /// One header, parsed.
@@ -135,7 +137,7 @@ fn unquote(raw: &str) -> Cow<'_, str> {
     let Some(inner) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) else {
         return Cow::Borrowed(raw);
     };
-    if !inner.contains('\\') {
+    if memchr(b'\\', inner.as_bytes()).is_none() {
         return Cow::Borrowed(inner);
     }
     let mut text = String::with_capacity(inner.len());
@@ -212,7 +214,7 @@ impl<'a> Cursor<'a> {
 
     fn bare(&mut self) -> &'a str {
         let rest = self.rest();
-        let end = rest.find([',', ';', '"']).unwrap_or(rest.len());
+        let end = memchr3(b',', b';', b'"', rest.as_bytes()).unwrap_or(rest.len());
         let value = rest
             .get(..end)
             .unwrap_or_default()
@@ -225,7 +227,9 @@ impl<'a> Cursor<'a> {
     fn quoted(&mut self) -> Result<&'a str, XfccError> {
         let rest = self.rest();
         let mut at = 1;
-        while let Some(found) = rest.get(at..).and_then(|tail| tail.find(['"', '\\'])) {
+        while let Some(tail) = rest.get(at..)
+            && let Some(found) = memchr2(b'"', b'\\', tail.as_bytes())
+        {
             at += found;
             if rest.as_bytes().get(at) == Some(&b'"') {
                 return Ok(self.take(at + 1));

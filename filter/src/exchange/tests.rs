@@ -261,7 +261,8 @@ fn headers_that_override_go_unless_the_service_keeps_them() {
 
 #[test]
 fn the_chain_is_a_hint_and_does_not_go_upstream() {
-    let chain = "BEGIN%20CERTIFICATE%0ABEGIN%20CERTIFICATE";
+    let one = "-----BEGIN%20CERTIFICATE-----%0AMII%0A-----END%20CERTIFICATE-----%0A";
+    let chain = one.repeat(2);
     let mut host = FakeHost::new();
     host.header(
         "x-forwarded-client-cert",
