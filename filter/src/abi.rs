@@ -1,16 +1,17 @@
 //! The proxy-wasm ABI, version 0.2.1, as Envoy 1.40 imports and exports it: the
 //! only module with `unsafe`.
 //!
-//! Below are the host's functions behind safe ones that turn every status into a
-//! `Result`, then the module's own entry points, which hand over to [`crate::wasm`].
-//! Callbacks that the filter has no use for are not exported: Envoy then saves the
-//! way into the VM.
+//! Here are the host's functions behind safe ones that turn every status into a
+//! `Result`; `exports` has the module's own entry points.
 //!
 //! Memory: what the host returns it writes into blocks that it asks
-//! [`proxy_on_memory_allocate`] for; [`adopt`] takes them over, exactly once each.
+//! [`exports::proxy_on_memory_allocate`] for; [`adopt`] takes them over, exactly
+//! once each.
 #![expect(unsafe_code, reason = "the module's one boundary to the proxy")]
 
-use std::{alloc::Layout, ptr};
+mod exports;
+
+use std::ptr;
 
 use crate::HostError;
 
@@ -310,7 +311,7 @@ fn returned(
     Ok(unsafe { adopt(data, size) })
 }
 
-/// Takes over a block that [`proxy_on_memory_allocate`] gave to the host.
+/// Takes over a block that [`exports::proxy_on_memory_allocate`] gave to the host.
 ///
 /// # Safety
 /// `data` is null, or came from there for exactly `size` bytes, all written, and
@@ -321,74 +322,4 @@ unsafe fn adopt(data: *mut u8, size: usize) -> Vec<u8> {
     }
     // SAFETY: the caller's promise; the layout is that of the allocation.
     unsafe { Vec::from_raw_parts(data, size, size) }
-}
-
-/// Marks the module for this version of the ABI; never called.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_abi_version_0_2_1() {}
-
-/// Runs the constructors once. Without it the linker takes every entry point for a
-/// `main` of its own and runs them before each.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn _initialize() {
-    unsafe extern "C" {
-        fn __wasm_call_ctors();
-    }
-    // SAFETY: the linker makes this function; the host calls `_initialize` first
-    // and once.
-    unsafe { __wasm_call_ctors() }
-}
-
-/// Gives the host `size` bytes to write a result into; null when there are none.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    match Layout::array::<u8>(size) {
-        // SAFETY: the size is not zero.
-        Ok(layout) if size > 0 => unsafe { std::alloc::alloc(layout) },
-        Ok(_) => ptr::NonNull::dangling().as_ptr(),
-        Err(_) => ptr::null_mut(),
-    }
-}
-
-/// A context begins: a plugin if `parent` is 0, else a request of that plugin.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
-    crate::wasm::context_created(context, parent);
-}
-
-/// Always true: a plugin that cannot work has to be there to refuse.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_configure(plugin: u32, size: usize) -> u32 {
-    crate::wasm::configure(plugin, size);
-    1
-}
-
-/// Request headers.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_request_headers(context: u32, _fields: u32, _end: u32) -> u32 {
-    crate::wasm::request_headers(context)
-}
-
-/// Request trailers.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_request_trailers(context: u32, _fields: u32) -> u32 {
-    crate::wasm::request_trailers(context)
-}
-
-/// The answer to a call.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_grpc_receive(_plugin: u32, call: u32, size: usize) {
-    crate::wasm::grpc_receive(call, size);
-}
-
-/// The end of a call without an answer.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_grpc_close(_plugin: u32, call: u32, grpc_status: u32) {
-    crate::wasm::grpc_close(call, grpc_status);
-}
-
-/// A context is gone.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_delete(context: u32) {
-    crate::wasm::deleted(context);
 }

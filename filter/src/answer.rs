@@ -4,7 +4,7 @@
 //! only when it says so with status OK; whatever does not make sense in any part
 //! is a fault of the answer, never a weaker answer.
 
-use std::fmt;
+mod fault;
 
 use callgate_policy::Reason;
 use callgate_wire::{
@@ -22,6 +22,8 @@ use callgate_wire::{
 use prost::Message as _;
 use prost_types::value::Kind;
 
+pub use fault::AnswerFault;
+
 use crate::Reply;
 
 /// The longest answer, in bytes: the headers of a refusal and a page of body.
@@ -29,7 +31,7 @@ use crate::Reply;
 pub const MAX_ANSWER: usize = 64 * 1024;
 
 /// The most headers that an answer may change; ours change two.
-const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// An answer that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,39 +73,6 @@ pub struct Deny {
     pub reply: Reply,
     /// What `x-callgate-reason` says, when it is a reason this filter knows.
     pub reason: Option<Reason>,
-}
-
-/// What is wrong with an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AnswerFault {
-    /// Longer than [`MAX_ANSWER`].
-    TooLong,
-    /// Not a `CheckResponse`: cut off, or bytes where text should be.
-    NotAnAnswer(String),
-    /// No `status`: native ext_authz would let the call go on.
-    NoStatus,
-    /// A status that is not a gRPC status code.
-    UnknownStatus(i32),
-    /// Status OK with a refusal beside it, or the other way round.
-    Contradiction,
-    /// A refusal without its response.
-    NoDenial,
-    /// A refusal whose HTTP status is not 400 to 599.
-    HttpStatus(i32),
-    /// More headers than anyone needs.
-    TooManyHeaders,
-    /// A header option without its header.
-    NoHeader,
-    /// A header that no answer may touch.
-    OffLimits(String),
-    /// A name or value that could not stand in a message.
-    InvalidHeader(String),
-    /// Both a text and a byte value, or an action this filter does not know.
-    UnclearHeader(String),
-    /// Headers for the response, which this filter has no part in.
-    ResponseHeaders,
-    /// `overrideHeaders` with a value other than `Keep`.
-    OverrideHeaders,
 }
 
 impl Answer {
@@ -285,32 +254,6 @@ fn checked_name(name: String) -> Result<String, AnswerFault> {
     }
     Ok(name.to_ascii_lowercase())
 }
-
-impl fmt::Display for AnswerFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => write!(f, "the answer is longer than {MAX_ANSWER} bytes"),
-            Self::NotAnAnswer(error) => write!(f, "the answer is not a CheckResponse: {error}"),
-            Self::NoStatus => f.write_str("the answer has no status"),
-            Self::UnknownStatus(code) => write!(f, "the answer refuses with status {code}"),
-            Self::Contradiction => f.write_str("the answer allows and refuses at once"),
-            Self::NoDenial => f.write_str("the answer refuses without a response"),
-            Self::HttpStatus(code) => write!(f, "the answer refuses with HTTP status {code}"),
-            Self::TooManyHeaders => write!(f, "the answer changes more than {MAX_HEADERS} headers"),
-            Self::NoHeader => f.write_str("the answer has a header option without a header"),
-            // Debug: a name that is not one must not break the log line.
-            Self::OffLimits(name) => write!(f, "the answer may not touch {name:?}"),
-            Self::InvalidHeader(name) => write!(f, "the answer's header {name:?} is not valid"),
-            Self::UnclearHeader(name) => write!(f, "the answer's header {name:?} is not clear"),
-            Self::ResponseHeaders => f.write_str("the answer wants headers on the response"),
-            Self::OverrideHeaders => {
-                f.write_str("the answer's `overrideHeaders` is something else than `Keep`")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AnswerFault {}
 
 #[cfg(test)]
 mod tests;

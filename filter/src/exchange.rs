@@ -16,13 +16,13 @@
 use std::{rc::Rc, time::Duration};
 
 use callgate_policy::Reason;
-use callgate_wire::headers;
 use prost::Message as _;
 
 use crate::{
-    Allow, Answer, Ask, CallId, Counter, Deny, Edit, Flow, Host, HostError, Level, Plugin, Section,
+    Allow, Answer, Ask, CallId, Counter, Deny, Flow, Host, Level, Plugin, Section,
     refusal::{Fault, mint_id},
-    request::{ClientCert, Passage, Seen},
+    request::{Passage, Seen},
+    rewrite::{rewrite, strip_trailers},
 };
 
 /// gRPC's UNAVAILABLE: what a proxy reports when nothing answered, in time or at all.
@@ -301,58 +301,6 @@ fn resume<H: Host>(host: &mut H, step: &Step) {
     {
         host.log(Level::Error, &format!("a request stays paused: {error}"));
     }
-}
-
-/// What changes in the headers of a request that goes on: what the caller may not
-/// send goes first, so that the answer has the last word.
-fn rewrite<H: Host>(host: &mut H, passage: &Passage, allow: &Allow) -> Result<(), HostError> {
-    if !allow.keep_overrides {
-        for name in &passage.overrides {
-            host.remove(Section::Headers, name)?;
-        }
-    }
-    let client_cert = headers::CLIENT_CERT.as_bytes();
-    match &passage.client_cert {
-        ClientCert::Keep => {}
-        ClientCert::Replace(value) => host.set_header(client_cert, value.as_bytes())?,
-        ClientCert::Remove => host.remove(Section::Headers, client_cert)?,
-    }
-    allow.edits.iter().try_for_each(|edit| apply(host, edit))
-}
-
-fn apply<H: Host>(host: &mut H, edit: &Edit) -> Result<(), HostError> {
-    match edit {
-        Edit::Set(name, value) => host.set_header(name.as_bytes(), value),
-        Edit::Append(name, value) => host.append_header(name.as_bytes(), value),
-        Edit::Remove(name) => host.remove(Section::Headers, name.as_bytes()),
-        Edit::SetIfAbsent(name, value) | Edit::SetIfPresent(name, value) => {
-            let wanted = matches!(edit, Edit::SetIfPresent(..));
-            if has(host, name.as_bytes())? == wanted {
-                host.set_header(name.as_bytes(), value)?;
-            }
-            Ok(())
-        }
-    }
-}
-
-fn has<H: Host>(host: &mut H, wanted: &[u8]) -> Result<bool, HostError> {
-    let mut found = false;
-    host.fields(Section::Headers, &mut |name, _| {
-        found |= name.eq_ignore_ascii_case(wanted);
-    })?;
-    Ok(found)
-}
-
-fn strip_trailers<H: Host>(host: &mut H, keep_overrides: bool) -> Result<(), HostError> {
-    let mut unwanted = Vec::new();
-    host.fields(Section::Trailers, &mut |name, _| {
-        if headers::is_callgate(name) || (!keep_overrides && headers::overrides_request(name)) {
-            unwanted.push(name.to_owned());
-        }
-    })?;
-    unwanted
-        .iter()
-        .try_for_each(|name| host.remove(Section::Trailers, name))
 }
 
 #[cfg(test)]

@@ -25,6 +25,15 @@
 //! | log lines for refused requests | 8 a second and worker | |
 //! | headers of a request | Envoy's own, `max_request_headers_kb` | |
 //!
+//! # What it needs of the proxy
+//!
+//! - Envoy 1.40 or what speaks its proxy-wasm ABI 0.2.1; `failure_policy: FAIL_RELOAD`.
+//! - An HTTP/2 cluster for the server, named in the configuration.
+//! - `forward_client_cert_details: SANITIZE_SET`, with `chain` where leaves do not chain
+//!   to the bundle by themselves: under another setting the hints are the caller's own
+//!   words. They are never more than hints.
+//! - Nothing after it that changes the path, and no route or upgrade without it.
+//!
 //! # What a fault of the proxy is
 //!
 //! An attribute that the proxy says it does not have is sent as absent, and the
@@ -50,6 +59,7 @@ mod pairs;
 mod plugin;
 mod refusal;
 mod request;
+mod rewrite;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 

@@ -66,7 +66,7 @@ mod tests {
     fn all(bytes: &[u8]) -> Result<Pairs, MalformedPairs> {
         let mut pairs = Vec::new();
         read(bytes, &mut |name, value| {
-            pairs.push((name.to_owned(), value.to_owned()))
+            pairs.push((name.to_owned(), value.to_owned()));
         })?;
         Ok(pairs)
     }

@@ -20,9 +20,9 @@ const METHOD: &str = "Check";
 const CONTINUE: u32 = 0;
 
 /// Envoy's `StopAllIterationAndWatermark`: nothing of the request goes on, its
-/// body included. The ABI's own Pause (1) means the same, but not on a listener
-/// with `allow_on_headers_stop_iteration`, where the body would go on and take the
-/// headers with it: a setting must not open the gate.
+/// body included. The ABI's own Pause (1) comes to the same, except on a plugin with
+/// `allow_on_headers_stop_iteration`: there (measured on Envoy 1.40) a body goes
+/// on and takes the headers with it, undecided. A setting must not open the gate.
 const STOP_ALL: u32 = 4;
 
 /// `StopIteration` for trailers.

@@ -8,6 +8,7 @@ use callgate_wire::{
         r#type::v3::HttpStatus,
     },
     google::rpc::Status,
+    headers,
 };
 use proptest::prelude::*;
 
