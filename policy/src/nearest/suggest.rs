@@ -17,9 +17,9 @@ pub(super) fn addition(
         (Clause::From, None) if !miss.from.captures() => {
             Some(Addition::From(scene.probe.call.caller.id.to_string()))
         }
-        (Clause::Method, None) => line(scene, method_path(miss, scene)),
+        (Clause::Method, None) => line(miss, scene, method_path(miss, scene)),
         (Clause::Path, None) | (Clause::Method, Some(Clause::Path)) if !miss.from.captures() => {
-            line(scene, scene.path.to_string())
+            line(miss, scene, scene.path.to_string())
         }
         _ => None,
     }
@@ -34,24 +34,29 @@ fn method_path(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> String {
 }
 
 /// A line of `to` for the request's verb and `path`, if the language has one.
-fn line(scene: &Scene<'_, '_>, path: String) -> Option<Addition> {
+fn line(miss: &Miss<'_>, scene: &Scene<'_, '_>, path: String) -> Option<Addition> {
     let verb = match (scene.request.upgrade, scene.probe.call.grpc) {
-        (None, true) => return grpc_line(scene),
+        (None, true) => return grpc_line(miss, scene),
         (None, false) => scene.request.method,
         (Some(_), _) => "WEBSOCKET",
     };
-    checked(scene, format!("{verb} {path}"))
+    checked(miss, scene, format!("{verb} {path}"))
 }
 
-fn grpc_line(scene: &Scene<'_, '_>) -> Option<Addition> {
+fn grpc_line(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> Option<Addition> {
     let path = scene.path.to_string();
-    checked(scene, format!("GRPC {}", path.strip_prefix('/')?))
+    checked(miss, scene, format!("GRPC {}", path.strip_prefix('/')?))
 }
 
-/// `line`, if it can be written and admits the request.
-fn checked(scene: &Scene<'_, '_>, line: String) -> Option<Addition> {
+/// `line`, if it can be written, admits the request, and binds what `from` captures:
+/// a rule with a line that does not would no longer load.
+fn checked(miss: &Miss<'_>, scene: &Scene<'_, '_>, line: String) -> Option<Addition> {
     let operation = Operation::parse(&line, scene.options).ok()?;
     let call = scene.probe.call;
     let admits = operation.verb.admits(call) && operation.path.fits(call.path, scene.probe.slash);
-    admits.then_some(Addition::To(line))
+    // The rule's own line has every name that `from` captures.
+    let mut names = miss.to.operation.captures();
+    let binds =
+        !miss.from.captures() || names.all(|name| operation.captures().any(|own| own == name));
+    (admits && binds).then_some(Addition::To(line))
 }

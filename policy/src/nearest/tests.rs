@@ -177,6 +177,21 @@ fn one_line_that_would_be_enough() {
     }
 }
 
+/// A line for a gRPC method has no place for a name, so where `from` captures one it
+/// would make the rule one that does not load.
+#[test]
+fn no_line_that_would_skip_a_capture() {
+    let set = set(None, vec![orders(shop(), vec![])]);
+    let (from, to) = (id("/tenant/a"), id("/ns/shop/sa/orders"));
+    let grpc = Request {
+        content_type: Some("application/grpc"),
+        ..request(&from, &to, "POST /tenants/a")
+    };
+    let miss = set.decide(&grpc, NOW).nearest_miss.unwrap();
+    assert_eq!((miss.rule.name, miss.clause), ("tenants", Clause::Method));
+    assert_eq!(miss.addition, None);
+}
+
 #[test]
 fn a_header_of_the_caller_is_told_short_and_plain() {
     let set = set(None, vec![orders(shop(), vec![])]);
