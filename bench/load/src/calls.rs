@@ -33,17 +33,19 @@ pub struct Target {
     pub request: Vec<u8>,
 }
 
-/// One connection, `count` calls one after the other: how long each took.
+/// One connection, calls one after the other, `count` of them or as many as fit into
+/// `time`: how long each took.
 ///
 /// # Errors
 /// A connection that breaks, or an answer other than 200.
-pub async fn latencies(target: &Target, count: usize) -> Result<Latencies> {
+pub async fn latencies(target: &Target, count: usize, time: Duration) -> Result<Latencies> {
     let mut connection = Kept::open(target).await?;
     for _ in 0..WARM_UP {
         connection.call(&target.request).await?;
     }
     let mut nanos = Vec::with_capacity(count);
-    for _ in 0..count {
+    let end = Instant::now() + time;
+    while nanos.len() < count && Instant::now() < end {
         let start = Instant::now();
         connection.call(&target.request).await?;
         nanos.push(u64::try_from(start.elapsed().as_nanos())?);

@@ -22,13 +22,13 @@ const STREAMS: u64 = 16;
 /// A server that says nothing for so long is not being measured.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Checks, framed for the wire, and what every answer's message begins with.
+/// Checks, framed for the wire, and the right answer to each of them.
 #[derive(Clone, Debug)]
 pub struct Checks {
     /// Sent in turn.
     pub messages: Vec<Vec<u8>>,
-    /// The right answer.
-    pub wanted: &'static [u8],
+    /// The `status.code` of the answers.
+    pub wanted: u8,
 }
 
 /// Asks `address` as fast as it answers for `time`; answers a second.

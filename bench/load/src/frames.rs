@@ -32,7 +32,7 @@ pub(crate) struct Connection {
 /// What came of the frames so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Messages that begin as wanted.
+    /// Messages with the code that is wanted.
     pub(crate) messages: u64,
     /// Streams that ended.
     pub(crate) ended: u64,
@@ -69,8 +69,8 @@ impl Connection {
         frame(&mut self.out, DATA, END_STREAM, stream, message);
     }
 
-    /// Takes what came, and counts the messages that begin with `wanted`.
-    pub(crate) fn receive(&mut self, bytes: &[u8], wanted: &[u8]) -> Result<Progress> {
+    /// Takes what came, and counts the answers, whose code must be `wanted`.
+    pub(crate) fn receive(&mut self, bytes: &[u8], wanted: u8) -> Result<Progress> {
         self.received.extend_from_slice(bytes);
         let received = std::mem::take(&mut self.received);
         let mut rest = received.as_slice();
@@ -83,7 +83,7 @@ impl Connection {
         Ok(progress)
     }
 
-    fn take(&mut self, came: &Frame<'_>, wanted: &[u8], progress: &mut Progress) -> Result<()> {
+    fn take(&mut self, came: &Frame<'_>, wanted: u8, progress: &mut Progress) -> Result<()> {
         let Frame {
             kind,
             flags,
@@ -94,7 +94,10 @@ impl Connection {
             DATA => {
                 // A byte for compression and four for the length come first.
                 let message = payload.get(5..).unwrap_or_default();
-                ensure!(message.starts_with(wanted), "another answer: {message:x?}");
+                ensure!(
+                    code(message) == Some(wanted),
+                    "another answer: {message:x?}"
+                );
                 progress.messages += 1;
             }
             HEADERS => progress.ended += u64::from(flags & END_STREAM),
@@ -106,6 +109,16 @@ impl Connection {
             other => bail!("the server sent a frame of type {other}"),
         }
         Ok(())
+    }
+}
+
+/// The code of a `CheckResponse`: the first field of its first, `status`. Zero is not
+/// written.
+const fn code(message: &[u8]) -> Option<u8> {
+    match message {
+        [0x0a, length, 0x08, code, ..] if *length > 0 => Some(*code),
+        [0x0a, ..] => Some(0),
+        _ => None,
     }
 }
 
@@ -200,7 +213,7 @@ mod tests {
         let mut connection = Connection::new();
         let mut total = Progress::default();
         for byte in answer(1, &[0x0a, 0]).chunks(1) {
-            let progress = connection.receive(byte, &[0x0a, 0]).unwrap();
+            let progress = connection.receive(byte, 0).unwrap();
             total.messages += progress.messages;
             total.ended += progress.ended;
         }
@@ -216,7 +229,12 @@ mod tests {
     #[test]
     fn another_answer_is_an_error() {
         let refused = answer(1, &[0x0a, 2, 8, 7]);
-        assert!(Connection::new().receive(&refused, &[0x0a, 0]).is_err());
+        assert!(Connection::new().receive(&refused, 0).is_err());
+        assert!(Connection::new().receive(&refused, 7).is_ok());
+        let explained = answer(1, &[0x0a, 3, 0x12, 1, b'x']);
+        assert!(Connection::new().receive(&explained, 0).is_ok());
+        let without_status = answer(1, &[]);
+        assert!(Connection::new().receive(&without_status, 0).is_err());
     }
 
     #[test]
@@ -227,7 +245,7 @@ mod tests {
         assert!(!connection.has_room(&[0]));
         let mut update = Vec::new();
         frame(&mut update, WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes());
-        connection.receive(&update, &[]).unwrap();
+        connection.receive(&update, 0).unwrap();
         assert!(connection.has_room(&[0]) && !connection.has_room(&[0, 0]));
     }
 }

@@ -15,10 +15,10 @@ use callgate_tests::{Gate, caller::Caller};
 use serde::Serialize;
 
 const ROUNDS: usize = 7;
-/// Calls of one round with one caller.
+/// Calls of one round with one caller, unless its time is over first.
 const CALLS: usize = 1_500;
 const CONNECTIONS: usize = 32;
-/// How long the many callers call in one round.
+/// How long the one caller may, and the many do, call in one round.
 const ROUND: Duration = Duration::from_millis(1_500);
 
 fn main() -> Result<()> {
@@ -121,7 +121,7 @@ fn http(request: &Request) -> Vec<u8> {
 }
 
 async fn one_round(gate: &Gate, rounds: &mut Rounds) -> Result<()> {
-    let one = latencies(&rounds.call, CALLS).await?;
+    let one = latencies(&rounds.call, CALLS, ROUND).await?;
     rounds.p50.push(one.percentile(50));
     rounds.p90.push(one.percentile(90));
     rounds.p99.push(one.percentile(99));

@@ -24,9 +24,9 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 /// Different requests, of some hundred callers.
 const REQUESTS: usize = 512;
-/// What the messages begin with: `status` with code 0, and with code 7.
-const OK: &[u8] = &[0x0a, 0x00];
-const DENIED: &[u8] = &[0x0a, 0x02, 0x08, 0x07];
+/// `status.code` of an allowance and of a refusal.
+const OK: u8 = 0;
+const PERMISSION_DENIED: u8 = 7;
 
 fn main() -> Result<()> {
     let argument = std::env::args().nth(1);
@@ -151,7 +151,12 @@ fn peers(
         peer("callgate serve, filter's form", true, &filter, OK),
         peer("empty tonic server, native form", false, &native, OK),
         peer("callgate serve, native form", true, &native, OK),
-        peer("callgate serve, refusals", true, &refused, DENIED),
+        peer(
+            "callgate serve, refusals",
+            true,
+            &refused,
+            PERMISSION_DENIED,
+        ),
     ])
 }
 
