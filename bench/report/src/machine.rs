@@ -1,13 +1,13 @@
 //! Where a benchmark ran, without saying whose machine it was.
 
-use std::{fmt, fs, thread};
+use std::{fmt, fs};
 
 use serde::Serialize;
 
 /// The machine, as far as it explains figures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// Cores that this process may use.
+    /// Cores, whether or not this process may use them.
     pub cores: usize,
     /// The processor's model name.
     pub processor: String,
@@ -22,7 +22,7 @@ impl Machine {
     #[must_use]
     pub fn this() -> Self {
         Self {
-            cores: thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
             memory_gib: field("/proc/meminfo", "MemTotal")
                 .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
@@ -31,6 +31,12 @@ impl Machine {
                 .map_or_else(|_| "unknown".into(), |text| text.trim().into()),
         }
     }
+}
+
+fn cores() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cores = text.lines().filter(|line| line.starts_with("processor"));
+    cores.count()
 }
 
 /// The value of the first line `key : value`.
