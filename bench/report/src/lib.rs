@@ -38,22 +38,32 @@ pub struct Report {
 }
 
 impl Report {
-    /// Prints the tables and the targets, and writes `NAME.json` and `NAME.svg`
-    /// into `directory`, which is made if need be.
+    /// Prints the tables and the targets, and writes `NAME.md`, `NAME.json` and
+    /// `NAME.svg` into `directory`, which is made if need be.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn publish(&self, directory: &Path) -> anyhow::Result<()> {
-        println!("\n{}: {}", self.name, self.machine);
-        for table in &self.tables {
-            println!("\n{table}");
-        }
-        println!("\n{}", target::table(&self.targets));
+        let text = self.text();
+        println!("\n{text}");
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make `{}`", directory.display()))?;
-        let json = serde_json::to_string_pretty(self)?;
-        self.write(directory, "json", &json)?;
+        let name = self.name;
+        let page = format!("{text}\n\n![the figures as bars]({name}.svg)\n");
+        self.write(directory, "md", &page)?;
+        self.write(directory, "json", &serde_json::to_string_pretty(self)?)?;
         self.write(directory, "svg", &plot::svg(&self.plots))
+    }
+
+    /// Markdown that reads well on a terminal.
+    fn text(&self) -> String {
+        let head = format!("# {}\n\nOn {}.", self.name, self.machine);
+        let tables = self.tables.iter().map(ToString::to_string);
+        let parts: Vec<String> = std::iter::once(head)
+            .chain(tables)
+            .chain([target::table(&self.targets).to_string()])
+            .collect();
+        parts.join("\n\n")
     }
 
     fn write(&self, directory: &Path, kind: &str, text: &str) -> anyhow::Result<()> {
