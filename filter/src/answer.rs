@@ -24,7 +24,7 @@ use prost_types::value::Kind;
 
 pub use fault::AnswerFault;
 
-use crate::Reply;
+use crate::{Reply, counter::is_filters_own};
 
 /// The longest answer, in bytes: the headers of a refusal and a page of body.
 /// Envoy's own default for the headers of a response is 60 KiB.
@@ -220,11 +220,13 @@ fn deny(code: i32, denied: DeniedHttpResponse) -> Result<Deny, AnswerFault> {
     Ok(Deny { reply, reason })
 }
 
+/// A reason that a server refuses with; the others are not its to give.
 fn reason(headers: &[(String, Vec<u8>)]) -> Option<Reason> {
     let (_, value) = headers.iter().find(|(name, _)| name == headers::REASON)?;
-    Reason::ALL
+    let known = Reason::ALL
         .into_iter()
-        .find(|reason| reason.as_str().as_bytes() == value)
+        .find(|reason| reason.as_str().as_bytes() == value);
+    known.filter(|reason| !matches!(reason, Reason::Allow) && !is_filters_own(*reason))
 }
 
 fn checked(header: Option<HeaderValue>) -> Result<(String, Vec<u8>), AnswerFault> {

@@ -50,13 +50,21 @@ impl Counter {
         };
         match reason {
             Reason::Allow => "callgate.allowed".to_owned(),
-            Reason::AuthzUnreachable
-            | Reason::AuthzTimeout
-            | Reason::AuthzProtocol
-            | Reason::FilterMisconfigured => format!("callgate.errors.{reason}"),
+            _ if is_filters_own(reason) => format!("callgate.errors.{reason}"),
             _ => format!("callgate.denied.{reason}"),
         }
     }
+}
+
+/// Whether the filter gives this reason by itself, for want of a decision.
+pub(crate) fn is_filters_own(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::AuthzUnreachable
+            | Reason::AuthzTimeout
+            | Reason::AuthzProtocol
+            | Reason::FilterMisconfigured
+    )
 }
 
 #[cfg(test)]

@@ -96,10 +96,11 @@ impl Exchange {
 
     /// The request's headers are here.
     pub fn request_headers<H: Host>(&mut self, host: &mut H) -> Flow {
-        if !matches!(std::mem::replace(&mut self.state, REFUSED), State::Fresh) {
+        if !matches!(self.state, State::Fresh) {
             // Headers come once; a second time would go around the first answer.
             return Flow::Pause;
         }
+        self.state = REFUSED;
         match self.begin(host) {
             Step::GoOn => Flow::Continue,
             Step::Wait | Step::Stop => Flow::Pause,

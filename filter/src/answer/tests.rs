@@ -201,6 +201,9 @@ fn a_reason_is_counted_only_if_it_is_known() {
         ("no-rule", Some(Reason::NoRule)),
         ("No-Rule", None),
         ("made-up", None),
+        ("allow", None),
+        ("authz-timeout", None),
+        ("policy-unavailable", Some(Reason::PolicyUnavailable)),
     ] {
         let response = deny(7, 403, vec![header("X-Callgate-Reason", value)]);
         let Ok(Answer::Deny(deny)) = Answer::try_from(response) else {

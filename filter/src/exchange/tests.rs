@@ -529,6 +529,9 @@ fn headers_that_come_twice_and_trailers_before_an_answer_wait() {
     assert_eq!(exchange.request_trailers(&mut host), Flow::Pause);
     assert_eq!(exchange.request_headers(&mut host), Flow::Pause);
     assert_eq!((host.sent.len(), host.resumed), (1, 0));
+    exchange.answered(&mut host, CALL, &allow().encode_to_vec());
+    assert_eq!(host.resumed, 1);
+    assert_eq!(exchange.request_headers(&mut host), Flow::Pause);
 }
 
 #[test]
