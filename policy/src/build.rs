@@ -61,7 +61,7 @@ impl PolicySet {
         let mut policies: Vec<ServicePolicy> = Vec::with_capacity(spec.services.len());
         for mut service in spec.services {
             for id in std::mem::take(&mut service.services) {
-                if let Some(first) = services.insert(id.as_str().into(), policies.len()) {
+                if let Some(first) = services.insert(id.to_key(), policies.len()) {
                     let first = policies.get(first).map(|policy| &*policy.document.file);
                     return Err(BuildError::DuplicateService {
                         service: id,

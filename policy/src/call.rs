@@ -2,45 +2,19 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::{CanonicalPath, PathError, PathOptions, Request, SpiffeId, table::Bits};
-
-/// Texts that patterns are held against; twelve without allocation, which few
-/// identities and routes exceed.
-pub(crate) type Texts<'s> = SmallVec<[&'s str; 12]>;
 
 /// A verified caller's request with one reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub(crate) caller: Identity<'a>,
+    pub(crate) caller: &'a SpiffeId,
     pub(crate) method: Method<'a>,
-    pub(crate) path: PathText<'a>,
+    pub(crate) path: &'a CanonicalPath<'a>,
+    /// Those of the path.
+    pub(crate) bits: Bits,
     pub(crate) upgrade: Upgrade,
     /// The content type says gRPC.
     pub(crate) grpc: bool,
-    pub(crate) bits: Bits,
-}
-
-/// A caller, split: the trust domain, then the segments of the path.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Identity<'a> {
-    pub(crate) id: &'a SpiffeId,
-    pub(crate) segments: &'a [&'a str],
-}
-
-/// A canonical path, split.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PathText<'a> {
-    pub(crate) segments: &'a [&'a str],
-    pub(crate) trailing_slash: bool,
-}
-
-/// The texts of an [`Identity`].
-pub(crate) fn identity_texts(id: &SpiffeId) -> Texts<'_> {
-    std::iter::once(id.trust_domain())
-        .chain(id.segments())
-        .collect()
 }
 
 /// A method, with a bit if it is one of the usual ones.
@@ -86,26 +60,30 @@ pub(crate) fn read<'a>(
 
 impl<'a> Call<'a> {
     pub(crate) fn new(
+        caller: &'a SpiffeId,
         request: &Request<'a>,
         method: Method<'a>,
-        caller: Identity<'a>,
-        path: PathText<'a>,
+        path: &'a CanonicalPath<'a>,
     ) -> Self {
         Self {
             caller,
             method,
             path,
+            bits: Bits::of_path(path),
             upgrade: Upgrade::read(request.upgrade),
             grpc: request.content_type.is_some_and(is_grpc),
-            bits: Bits::of(path.segments, caller.segments),
         }
     }
 
     /// The same request with its path read in another way.
-    pub(crate) fn reading(&self, path: PathText<'a>) -> Self {
-        Self {
+    pub(crate) fn reading<'r>(&self, path: &'r CanonicalPath<'r>) -> Call<'r>
+    where
+        'a: 'r,
+    {
+        let bits = Bits::of_path(path);
+        Call {
             path,
-            bits: Bits::of(path.segments, self.caller.segments),
+            bits,
             ..*self
         }
     }

@@ -1,7 +1,7 @@
 //! One verified caller's request against every rule that may be about it.
 
 use crate::{
-    CanonicalPath, NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef, Timestamp,
+    NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef, Timestamp,
     call::Call,
     decide::Outcome,
     nearest::{self, Miss, Probe, Scene},
@@ -17,7 +17,6 @@ pub(crate) struct Case<'p, 'c> {
     pub(crate) policy: Option<&'p ServicePolicy>,
     pub(crate) request: &'c Request<'c>,
     pub(crate) call: &'c Call<'c>,
-    pub(crate) path: &'c CanonicalPath<'c>,
     pub(crate) now: Timestamp,
 }
 
@@ -60,9 +59,8 @@ impl<'p> Case<'p, '_> {
             return None;
         }
         let mut first = table.find(self.call, Side::Deny, self.now).rule;
-        for reading in self.path.other_readings() {
-            let texts = reading.texts();
-            let call = self.call.reading(reading.split(&texts));
+        for reading in self.call.path.other_readings() {
+            let call = self.call.reading(&reading);
             let rule = table.find(&call, Side::Deny, self.now).rule;
             first = first.into_iter().chain(rule).min();
         }
@@ -142,7 +140,6 @@ impl<'p> Case<'p, '_> {
             document,
             options,
             request: self.request,
-            path: self.path,
             probe: self.probe(),
         };
         nearest::describe(miss, &scene).map(Box::new)

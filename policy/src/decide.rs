@@ -10,7 +10,7 @@ mod tests;
 use crate::{
     Ambiguity, IdentityFault, NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef,
     Timestamp,
-    call::{self, Call, Identity},
+    call::{self, Call},
     case::Case,
     policy_set::ServicePolicy,
     request::Caller,
@@ -130,22 +130,15 @@ impl PolicySet {
         match (call::read(request, options), caller) {
             (Err(ambiguity), _) => Outcome::ambiguous(ambiguity),
             (Ok((method, path)), Ok(caller)) => {
-                let (caller_texts, path_texts) = (call::identity_texts(caller), path.texts());
-                let identity = Identity {
-                    id: caller,
-                    segments: &caller_texts,
-                };
-                let call = &Call::new(request, method, identity, path.split(&path_texts));
-                let path = &path;
-                Case {
+                let call = &Call::new(caller, request, method, &path);
+                let case = Case {
                     set: self,
                     policy,
                     request,
                     call,
-                    path,
                     now,
-                }
-                .outcome()
+                };
+                case.outcome()
             }
             // No rule is about a caller that is not verified.
             (Ok(_), Err(fault)) => match policy {

@@ -10,6 +10,7 @@ mod tests;
 use std::{fmt, str::FromStr};
 
 pub use error::SpiffeIdError;
+use smallvec::SmallVec;
 
 pub(crate) const SCHEME: &str = "spiffe://";
 
@@ -47,9 +48,7 @@ impl SpiffeId {
             return Err(SpiffeIdError::TooLong { len });
         }
         let rest = text.strip_prefix(SCHEME).ok_or(SpiffeIdError::Scheme)?;
-        let slash = rest.bytes().position(|byte| byte == b'/');
-        let (domain, path) = rest.split_at(slash.unwrap_or(rest.len()));
-        check_trust_domain(domain, SCHEME.len())?;
+        let (domain, path) = split_trust_domain(rest)?;
         if path.is_empty() {
             return Err(SpiffeIdError::PathMissing);
         }
@@ -99,6 +98,17 @@ impl SpiffeId {
     }
 }
 
+/// An ID as the key of a map. Most fit in, so that finding one does not mean another
+/// look at memory far away.
+pub(crate) type Key = SmallVec<[u8; 48]>;
+
+impl SpiffeId {
+    /// What maps hold for this ID; they are asked with its bytes.
+    pub(crate) fn to_key(&self) -> Key {
+        Key::from_slice(self.uri.as_bytes())
+    }
+}
+
 impl TrustDomain {
     /// Parses a bare name, such as `example.org`.
     ///
@@ -116,39 +126,64 @@ impl TrustDomain {
     }
 }
 
-/// Whether a byte may stand in a trust domain and in a path segment. A table,
-/// because every byte of every request's identities is looked up.
+/// What a byte may be, as flags. A table, because every byte of every request's
+/// identities is looked up.
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated when compiled, and bounded by the type"
 )]
-static ALLOWED: [(bool, bool); 256] = {
-    let mut allowed = [(false, false); 256];
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte: u8 = 0;
     loop {
-        let lower = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
-        allowed[byte as usize] = (lower, lower || byte.is_ascii_uppercase());
+        let class = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => IN_DOMAIN | IN_SEGMENT,
+            b'.' => IN_DOMAIN | IN_SEGMENT | SUSPICIOUS,
+            b'A'..=b'Z' => IN_SEGMENT,
+            b'/' => SLASH | SUSPICIOUS,
+            _ => FOREIGN,
+        };
+        classes[byte as usize] = class;
         if byte == u8::MAX {
-            break allowed;
+            break classes;
         }
         byte += 1;
     }
 };
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "there is an entry for each of the 256 bytes"
-)]
-fn in_trust_domain(byte: u8) -> bool {
-    ALLOWED[usize::from(byte)].0
-}
+const IN_DOMAIN: u8 = 1;
+const IN_SEGMENT: u8 = 1 << 1;
+const FOREIGN: u8 = 1 << 2;
+const SLASH: u8 = 1 << 3;
+/// After a `/`; the next bit, so that the two can be compared by shifting.
+const SUSPICIOUS: u8 = SLASH << 1;
 
 #[expect(
     clippy::indexing_slicing,
     reason = "there is an entry for each of the 256 bytes"
 )]
+fn class(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
+fn in_trust_domain(byte: u8) -> bool {
+    class(byte) & IN_DOMAIN != 0
+}
+
 fn in_segment(byte: u8) -> bool {
-    ALLOWED[usize::from(byte)].1
+    class(byte) & IN_SEGMENT != 0
+}
+
+/// The trust domain and the path of what follows the scheme.
+fn split_trust_domain(rest: &str) -> Result<(&str, &str), SpiffeIdError> {
+    let end = rest.bytes().position(|byte| !in_trust_domain(byte));
+    let (domain, path) = rest.split_at(end.unwrap_or(rest.len()));
+    let ends_well = path.is_empty() || path.starts_with('/');
+    if !ends_well || domain.is_empty() || domain.len() > MAX_TRUST_DOMAIN_BYTES {
+        let domain = rest.split('/').next().unwrap_or_default();
+        check_trust_domain(domain, SCHEME.len())?;
+    }
+    Ok((domain, path))
 }
 
 /// `start` is where `domain` stands in the user's text, for the error.
@@ -156,8 +191,12 @@ pub(crate) fn check_trust_domain(domain: &str, start: usize) -> Result<(), Spiff
     if domain.is_empty() {
         return Err(SpiffeIdError::TrustDomainEmpty);
     }
-    if let Some(offset) = domain.bytes().position(|byte| !in_trust_domain(byte)) {
-        return Err(error::in_trust_domain(domain, offset, start));
+    let allowed = domain
+        .bytes()
+        .fold(true, |all, byte| all & in_trust_domain(byte));
+    if !allowed {
+        let offset = domain.bytes().position(|byte| !in_trust_domain(byte));
+        return Err(error::in_trust_domain(domain, offset.unwrap_or(0), start));
     }
     if domain.len() > MAX_TRUST_DOMAIN_BYTES {
         return Err(SpiffeIdError::TrustDomainTooLong { len: domain.len() });
@@ -165,27 +204,46 @@ pub(crate) fn check_trust_domain(domain: &str, start: usize) -> Result<(), Spiff
     Ok(())
 }
 
-/// `path` begins with `/`; `start` is where it stands in the user's text. One pass
-/// over the bytes, because every request pays for it.
+/// `path` begins with `/`; `start` is where it stands in the user's text.
 fn check_path(path: &str, start: usize) -> Result<(), SpiffeIdError> {
-    let mut segment = 1;
-    for (at, byte) in path.bytes().enumerate().skip(1) {
-        if byte == b'/' {
-            check_name(path.get(segment..at), start + segment, false)?;
-            segment = at + 1;
-        } else if !in_segment(byte) {
-            return Err(error::in_path(path, at, start));
-        }
+    if is_plain(path.as_bytes()) {
+        return Ok(());
     }
-    check_name(path.get(segment..), start + segment, true)
+    let mut segment = 1;
+    loop {
+        let rest = path.as_bytes().get(segment..).unwrap_or_default();
+        let end = rest.iter().position(|byte| !in_segment(*byte));
+        let name = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let end = segment + name.len();
+        match path.as_bytes().get(end) {
+            None => return check_name(name, start + segment, true),
+            Some(b'/') => check_name(name, start + segment, false)?,
+            Some(_) => return Err(error::in_path(path, end, start)),
+        }
+        segment = end + 1;
+    }
 }
 
-fn check_name(segment: Option<&str>, at: usize, last: bool) -> Result<(), SpiffeIdError> {
-    match segment.map(str::as_bytes) {
-        None | Some([]) if last => Err(SpiffeIdError::TrailingSlash),
-        None | Some([]) => Err(SpiffeIdError::EmptySegment { at }),
-        Some([b'.'] | [b'.', b'.']) => Err(SpiffeIdError::DotSegment { at }),
-        Some(_) => Ok(()),
+/// Whether a path is certainly valid: allowed bytes only, and no segment that is empty
+/// or begins with a dot. Without a branch for each segment, which a processor cannot
+/// foresee: every request pays for it, and the exact check is slower.
+fn is_plain(path: &[u8]) -> bool {
+    let (faults, last) = path.iter().fold((0, 0), |(faults, before), byte| {
+        let class = class(*byte);
+        (
+            faults | (class & FOREIGN) | (before << 1 & class & SUSPICIOUS),
+            class,
+        )
+    });
+    faults == 0 && last & SLASH == 0
+}
+
+const fn check_name(segment: &[u8], at: usize, last: bool) -> Result<(), SpiffeIdError> {
+    match segment {
+        [] if last => Err(SpiffeIdError::TrailingSlash),
+        [] => Err(SpiffeIdError::EmptySegment { at }),
+        [b'.'] | [b'.', b'.'] => Err(SpiffeIdError::DotSegment { at }),
+        _ => Ok(()),
     }
 }
 
@@ -194,7 +252,7 @@ fn check_name(segment: Option<&str>, at: usize, last: bool) -> Result<(), Spiffe
 pub(crate) fn check_segment(segment: &str, at: usize, last: bool) -> Result<(), SpiffeIdError> {
     match segment.bytes().position(|byte| !in_segment(byte)) {
         Some(offset) => Err(error::in_path(segment, offset, at)),
-        None => check_name(Some(segment), at, last),
+        None => check_name(segment.as_bytes(), at, last),
     }
 }
 

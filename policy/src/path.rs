@@ -20,7 +20,6 @@ use std::{borrow::Cow, fmt, ops::Range};
 use smallvec::SmallVec;
 
 use self::segment::Class;
-use crate::call::{PathText, Texts};
 
 pub use error::PathError;
 pub(crate) use segment::{check, decode};
@@ -97,22 +96,26 @@ impl<'a> CanonicalPath<'a> {
             several_readings: false,
         };
         // One pass over the bytes, because every request pays for it.
-        let (mut start, mut end, mut plain) = (1, target.len(), true);
-        for (at, byte) in target.bytes().enumerate().skip(1) {
-            match segment::class(byte) {
+        let bytes = target.as_bytes();
+        let (mut start, mut at, mut plain) = (1, 1, true);
+        let end = loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            at += segment::plain_bytes(rest);
+            let Some(byte) = bytes.get(at) else {
+                break at;
+            };
+            match segment::class(*byte) {
                 Class::Plain => {}
                 Class::Percent | Class::Wide => plain = false,
                 Class::Slash => {
                     parsed.push(target, start..at, plain, options)?;
                     (start, plain) = (at + 1, true);
                 }
-                Class::Query => {
-                    end = at;
-                    break;
-                }
-                Class::Refused => segment::check_byte(byte, options, at)?,
+                Class::Query => break at,
+                Class::Refused => segment::check_byte(*byte, options, at)?,
             }
-        }
+            at += 1;
+        };
         if start == end {
             parsed.trailing_slash = true;
         } else {
@@ -166,20 +169,9 @@ impl<'a> CanonicalPath<'a> {
 
     /// The segments, percent-decoded. None of them is empty, `.` or `..`; `/` has none.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = &str> {
+        let text = &*self.text;
         let texts = self.segments.iter();
-        texts.map(|span| self.text.get(span.range()).unwrap_or_default())
-    }
-
-    pub(crate) fn texts(&self) -> Texts<'_> {
-        self.segments().collect()
-    }
-
-    /// The path as patterns take it; `texts` are its own.
-    pub(crate) const fn split<'s>(&self, texts: &'s [&'s str]) -> PathText<'s> {
-        PathText {
-            segments: texts,
-            trailing_slash: self.trailing_slash,
-        }
+        texts.map(move |span| text.get(span.range()).unwrap_or_default())
     }
 
     /// Whether the path ends in `/`.

@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 
 use crate::{
     Location, PathOptions, RuleRef, SpiffeId,
+    identity::Key,
     pattern::TrailingSlash,
     spec::Enforcement,
     table::{Rule, RuleTable},
@@ -17,7 +18,7 @@ use crate::{
 pub struct PolicySet {
     /// Indexes into `policies`. The hash needs no secret: what is in the map comes
     /// from documents, and callers only look things up.
-    pub(crate) services: HashMap<Box<str>, usize, FixedState>,
+    pub(crate) services: HashMap<Key, usize, FixedState>,
     pub(crate) policies: Box<[ServicePolicy]>,
     pub(crate) mesh: Mesh,
 }
@@ -55,7 +56,7 @@ pub(crate) struct Document {
 impl PolicySet {
     /// The policy for calls to `service`. A callee without an ID has none.
     pub(crate) fn policy_for(&self, service: Option<&SpiffeId>) -> Option<&ServicePolicy> {
-        let index = self.services.get(service?.as_str())?;
+        let index = self.services.get(service?.as_str().as_bytes())?;
         self.policies.get(*index)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Miss, Probe, suggest};
 use crate::{
-    CanonicalPath, Clause, ClauseCheck, Entry, Location, NearestMiss, PathOptions, Request,
+    Clause, ClauseCheck, Entry, Location, NearestMiss, PathOptions, Request,
     pattern::{Bindings, Verb},
     policy_set::Document,
     table::{Found, FromEntry, RuleTable},
@@ -20,7 +20,6 @@ pub(crate) struct Scene<'p, 'c> {
     pub(crate) document: &'p Document,
     pub(crate) options: PathOptions,
     pub(crate) request: &'c Request<'c>,
-    pub(crate) path: &'c CanonicalPath<'c>,
     pub(crate) probe: Probe<'c>,
 }
 
@@ -86,7 +85,7 @@ fn from(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
         clause: Clause::From,
         passed,
         expected,
-        actual: scene.probe.call.caller.id.to_string(),
+        actual: scene.probe.call.caller.to_string(),
     }
 }
 
@@ -131,7 +130,7 @@ fn path(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
         clause: Clause::Path,
         passed: miss.to.operation.path.fits(call.path, slash),
         expected: miss.to.words().1.to_owned(),
-        actual: scene.path.to_string(),
+        actual: scene.probe.call.path.to_string(),
     }
 }
 

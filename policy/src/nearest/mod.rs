@@ -15,7 +15,7 @@ use crate::{
     Timestamp,
     call::Call,
     pattern::{Bindings, TrailingSlash},
-    table::{Candidates, Found, FromEntry, MANY_LINES, Rule, RuleTable, ToEntry},
+    table::{Bits, Candidates, Found, FromEntry, MANY_LINES, Rule, RuleTable, ToEntry},
 };
 
 use self::shortlist::{Likely, likeliest};
@@ -93,6 +93,7 @@ pub(crate) fn of_rule<'t>(table: &'t RuleTable, rule: u32, probe: Probe<'_>) -> 
 struct Search<'t, 'c> {
     table: &'t RuleTable,
     probe: Probe<'c>,
+    bits: Bits,
     best: Option<Miss<'t>>,
 }
 
@@ -101,6 +102,7 @@ impl<'t, 'c> Search<'t, 'c> {
         Self {
             table,
             probe,
+            bits: probe.call.bits.and(Bits::of_caller(probe.call.caller)),
             best: None,
         }
     }
@@ -135,7 +137,7 @@ impl<'t, 'c> Search<'t, 'c> {
     }
 
     fn rules_of_caller(&mut self, callers: &Candidates<'t>) {
-        let bits = self.probe.call.bits;
+        let bits = self.bits;
         let all = callers.iter().take(MANY_LINES);
         let all = all.map(|(candidate, found)| {
             let from = Some((candidate.entry, found));
@@ -147,7 +149,7 @@ impl<'t, 'c> Search<'t, 'c> {
     }
 
     fn lines_alike(&mut self, callers: &Candidates<'t>) {
-        let bits = self.probe.call.bits;
+        let bits = self.bits;
         let lines = (0..).zip(self.table.wants()).take(MANY_LINES);
         let all = lines.map(|(line, wants)| Likely::new(bits, *wants, line, None));
         for likely in likeliest(all) {

@@ -15,11 +15,11 @@ pub(super) fn addition(
     match (first, second) {
         // An entry that captures nothing cannot stand beside one that does.
         (Clause::From, None) if !miss.from.captures() => {
-            Some(Addition::From(scene.probe.call.caller.id.to_string()))
+            Some(Addition::From(scene.probe.call.caller.to_string()))
         }
         (Clause::Method, None) => line(miss, scene, method_path(miss, scene)),
         (Clause::Path, None) | (Clause::Method, Some(Clause::Path)) if !miss.from.captures() => {
-            line(miss, scene, scene.path.to_string())
+            line(miss, scene, scene.probe.call.path.to_string())
         }
         _ => None,
     }
@@ -28,7 +28,7 @@ pub(super) fn addition(
 /// The pattern's path, unless it stands for more than this method's call.
 fn method_path(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> String {
     match miss.to.operation.verb {
-        Verb::Grpc => scene.path.to_string(),
+        Verb::Grpc => scene.probe.call.path.to_string(),
         _ => miss.to.words().1.to_owned(),
     }
 }
@@ -44,7 +44,7 @@ fn line(miss: &Miss<'_>, scene: &Scene<'_, '_>, path: String) -> Option<Addition
 }
 
 fn grpc_line(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> Option<Addition> {
-    let path = scene.path.to_string();
+    let path = scene.probe.call.path.to_string();
     checked(miss, scene, format!("GRPC {}", path.strip_prefix('/')?))
 }
 

@@ -49,6 +49,12 @@ pub(super) fn class(byte: u8) -> Class {
     CLASSES[usize::from(byte)]
 }
 
+/// How many bytes at the beginning stand for themselves.
+pub(super) fn plain_bytes(bytes: &[u8]) -> usize {
+    let other = |byte: &u8| !matches!(class(*byte), Class::Plain);
+    bytes.iter().position(other).unwrap_or(bytes.len())
+}
+
 /// Whether a byte that is [`Class::Refused`] is one that the service keeps.
 pub(super) const fn check_byte(byte: u8, options: PathOptions, at: usize) -> Result<(), PathError> {
     match byte {

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     SpiffeId, SpiffeIdError, TrustDomain,
-    call::{Identity, identity_texts},
     identity::{MAX_ID_BYTES, SCHEME, check_segment, check_trust_domain},
 };
 
@@ -93,32 +92,28 @@ impl CallerPattern {
     /// Whether `id` fits. A name captured twice has to stand for the same text.
     #[must_use]
     pub fn matches(&self, id: &SpiffeId) -> bool {
-        let segments = &identity_texts(id);
-        self.bind(Identity { id, segments }, &mut Bindings::default())
+        self.bind(id, &mut Bindings::default())
     }
 
-    /// Whether a caller fits, given what is bound already; binds what it captures.
-    pub(crate) fn bind<'v>(&'v self, caller: Identity<'v>, bindings: &mut Bindings<'v>) -> bool {
-        let (pattern, tail) = match &self.0 {
-            Form::Exact(exact) => return exact == caller.id,
+    /// Whether `id` fits, given what is bound already; binds what it captures.
+    pub(crate) fn bind<'v>(&'v self, id: &'v SpiffeId, bindings: &mut Bindings<'v>) -> bool {
+        let (segments, tail) = match &self.0 {
+            Form::Exact(exact) => return exact == id,
             Form::Wild { segments, tail, .. } => (segments, *tail),
         };
-        let Some((trust_domain, texts)) = caller.segments.split_first() else {
+        if self.trust_domain() != id.trust_domain() {
             return false;
-        };
-        let length = if tail {
-            pattern.len() <= texts.len()
-        } else {
-            pattern.len() == texts.len()
-        };
-        let mut pairs = pattern.iter().zip(texts);
-        length
-            && self.trust_domain() == *trust_domain
-            && pairs.all(|(segment, text)| match segment {
-                IdSegment::Literal(literal) => **literal == **text,
-                IdSegment::Any => true,
-                IdSegment::Capture(name) => bindings.bind(name, text),
-            })
+        }
+        let mut texts = id.segments();
+        let fit = segments
+            .iter()
+            .all(|segment| match (segment, texts.next()) {
+                (_, None) => false,
+                (IdSegment::Literal(literal), Some(text)) => **literal == *text,
+                (IdSegment::Any, Some(_)) => true,
+                (IdSegment::Capture(name), Some(text)) => bindings.bind(name, text),
+            });
+        fit && (tail || texts.next().is_none())
     }
 
     pub(crate) fn trust_domain(&self) -> &str {

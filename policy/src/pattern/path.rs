@@ -2,28 +2,28 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::{
     Bindings, PatternError, PatternErrorKind as Error,
     capture::{self, Braces},
     hints,
     source::Part,
 };
-use crate::{
-    call::PathText,
-    path::{PathError, PathOptions, check, decode},
-};
+use crate::path::{CanonicalPath, PathError, PathOptions, check, decode};
 
 /// RFC 9110 section 4.1 asks of servers to take 8,000 octets; routes are shorter.
 pub(super) const MAX_BYTES: usize = 8_000;
 
-/// A set of paths. Two allocations, however many segments: this is what a decision
-/// looks at, and what there is most of in memory.
+/// A set of paths. Most take no allocation, because patterns are what a decision
+/// looks at, and with many rules each look at memory elsewhere costs more than the
+/// comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathPattern {
-    /// The texts of all segments, one after the other. Literal text is decoded, as
-    /// requests are.
-    text: Box<str>,
-    segments: Box<[Shape]>,
+    /// The texts of all segments, one after the other, in UTF-8. Literal text is
+    /// decoded, as requests are.
+    text: SmallVec<[u8; 32]>,
+    segments: SmallVec<[Shape; 4]>,
     /// Ends in `/**`.
     tail: bool,
     /// Ends in `/`.
@@ -115,7 +115,7 @@ impl PathPattern {
 
     /// The segments, in order.
     pub(crate) fn segments(&self) -> impl Iterator<Item = PathSegment<'_>> {
-        let mut rest = &*self.text;
+        let mut rest = str::from_utf8(&self.text).unwrap_or_default();
         let mut next = move |len: u16| {
             let (text, after) = rest.split_at_checked(usize::from(len)).unwrap_or_default();
             rest = after;
@@ -133,20 +133,25 @@ impl PathPattern {
     }
 
     /// Whether `path` has the pattern's shape: all but what captures stand for.
-    pub(crate) fn fits(&self, path: PathText<'_>, slash: TrailingSlash) -> bool {
+    pub(crate) fn fits(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> bool {
         let length = if self.tail {
-            self.segments.len() <= path.segments.len()
+            self.segments.len() <= path.segments().len()
         } else {
-            self.segments.len() == path.segments.len()
-                && (slash == TrailingSlash::Ignore || self.trailing_slash == path.trailing_slash)
+            self.segments.len() == path.segments().len()
+                && (slash == TrailingSlash::Ignore
+                    || self.trailing_slash == path.has_trailing_slash())
         };
-        let mut pairs = self.segments().zip(path.segments);
+        let mut pairs = self.segments().zip(path.segments());
         length && pairs.all(|(segment, text)| segment.value(text).is_some())
     }
 
     /// Binds what the captures of a path that fits stand for: false if a name would
     /// stand for two texts.
-    pub(crate) fn bind<'v>(&'v self, path: PathText<'v>, bindings: &mut Bindings<'v>) -> bool {
+    pub(crate) fn bind<'v>(
+        &'v self,
+        path: &'v CanonicalPath<'v>,
+        bindings: &mut Bindings<'v>,
+    ) -> bool {
         let mut values = self.values(path);
         values.all(|(name, value)| bindings.bind(name, value))
     }
@@ -154,15 +159,15 @@ impl PathPattern {
     /// The captures of a path that fits, with repetitions.
     pub(crate) fn values<'v>(
         &'v self,
-        path: PathText<'v>,
+        path: &'v CanonicalPath<'v>,
     ) -> impl Iterator<Item = (&'v str, &'v str)> {
-        let pairs = self.segments().zip(path.segments);
+        let pairs = self.segments().zip(path.segments());
         pairs.filter_map(|(segment, text)| Some((segment.name()?, segment.value(text)?)))
     }
 
     /// How far `path` agrees with the pattern.
-    pub(crate) fn leading(&self, path: PathText<'_>) -> Leading {
-        let pairs = self.segments().zip(path.segments);
+    pub(crate) fn leading(&self, path: &CanonicalPath<'_>) -> Leading {
+        let pairs = self.segments().zip(path.segments());
         let weights = pairs.map_while(|(segment, text)| {
             segment.value(text).map(|_| match segment {
                 PathSegment::Literal(_) => 2,
@@ -173,7 +178,7 @@ impl PathPattern {
             weights.fold((0, 0), |(count, sum), weight| (count + 1, sum + weight));
         Leading {
             weight,
-            all_but_one: count > 0 && count + 1 >= path.segments.len(),
+            all_but_one: count > 0 && count + 1 >= path.segments().len(),
         }
     }
 
@@ -200,7 +205,7 @@ impl PathPattern {
 #[derive(Default)]
 struct Growing {
     text: String,
-    segments: Vec<Shape>,
+    segments: SmallVec<[Shape; 4]>,
     tail: bool,
     trailing_slash: bool,
 }
@@ -222,8 +227,8 @@ impl Growing {
 
     fn finish(self) -> PathPattern {
         let mut pattern = PathPattern {
-            text: self.text.into(),
-            segments: self.segments.into(),
+            text: SmallVec::from_slice(self.text.as_bytes()),
+            segments: self.segments,
             tail: self.tail,
             trailing_slash: self.trailing_slash,
             repeats: false,

@@ -4,6 +4,7 @@ use super::{
     FromEntry, FromKind, Rule, RuleTable, ToEntry,
     bits::Bits,
     callers::{CallerIndex, CallerIndexBuilder},
+    candidates::Candidate,
     ids,
     trie::{SegmentTrie, Step, TrieBuilder},
 };
@@ -105,10 +106,17 @@ fn index_callers(lists: &Lists, wants: &[Bits]) -> Result<CallerIndex, BuildErro
             .for_each(|pattern| index.insert(pattern, id));
     }
     index.finish(|entry| {
-        let entry = lists.from.get(ids::index(entry));
-        let rule = entry.and_then(|entry| lists.rules.get(ids::index(entry.rule)));
-        let lines = rule.map_or(0..0, |rule| rule.to.clone());
-        lines.filter_map(|line| Some((line, *wants.get(ids::index(line))?)))
+        let rule = lists.from.get(ids::index(entry)).map(|entry| entry.rule);
+        let beside = rule.and_then(|rule| lists.rules.get(ids::index(rule)));
+        let lines = beside.map_or(0..0, |rule| rule.to.clone());
+        lines.filter_map(move |line| {
+            Some(Candidate {
+                wants: *wants.get(ids::index(line))?,
+                rule: rule?,
+                entry,
+                line,
+            })
+        })
     })
 }
 

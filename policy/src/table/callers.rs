@@ -10,7 +10,7 @@ use super::{
     ids,
     trie::{SegmentTrie, Step, TrieBuilder},
 };
-use crate::{BuildError, CallerPattern, call::Identity, pattern::IdSegment};
+use crate::{BuildError, CallerPattern, SpiffeId, identity::Key, pattern::IdSegment};
 
 /// So many candidates that no index proposed are ruled out faster than others are
 /// looked up.
@@ -19,15 +19,18 @@ const FEW: usize = 64;
 /// Candidates by the whole ID where `from` is exact, by its segments where it is not.
 #[derive(Debug, Default)]
 pub(super) struct CallerIndex {
-    /// Where the candidates of an ID are in `lists`.
-    exact: HashMap<Box<str>, Range<u32>, FixedState>,
-    /// Callers with the same candidates, such as the members of a group, share a list.
-    lists: Box<[Candidate]>,
-    /// The candidates of patterns, in the order of the document.
-    wild: Box<[Candidate]>,
-    /// From patterns to where their candidates are in `wild`, if there are many.
+    /// Where the candidates of an ID are in `candidates`.
+    exact: Exact,
+    /// Those of patterns in the order of the document, then list after list for exact
+    /// IDs. Callers with the same candidates, such as the members of a group, share one.
+    candidates: Box<[Candidate]>,
+    /// How many are those of patterns.
+    wild: u32,
+    /// From patterns to where their candidates are, if there are many.
     patterns: Option<Box<Patterns>>,
 }
+
+type Exact = HashMap<Key, Range<u32>, FixedState>;
 
 #[derive(Debug)]
 struct Patterns {
@@ -36,35 +39,40 @@ struct Patterns {
 }
 
 impl CallerIndex {
-    pub(super) fn lookup(&self, caller: Identity<'_>) -> Candidates<'_> {
+    pub(super) fn lookup(&self, caller: &SpiffeId) -> Candidates<'_> {
         let mut found = Candidates::default();
-        if let Some(range) = self.exact.get(caller.id.as_str()) {
-            let list = self.lists.get(ids::range(range));
-            found.push(list.unwrap_or_default(), Found::Exactly);
+        if let Some(range) = self.exact.get(caller.as_str().as_bytes()) {
+            found.push(self.list(range), Found::Exactly);
         }
         let Some(patterns) = &self.patterns else {
-            found.push(&self.wild, Found::ByPattern);
+            found.push(self.list(&(0..self.wild)), Found::ByPattern);
             return found;
         };
-        for pattern in patterns.trie.lookup(caller.segments).iter() {
-            let range = patterns.ranges.get(ids::index(pattern)).map(ids::range);
-            let list = range.and_then(|range| self.wild.get(range));
+        let texts = std::iter::once(caller.trust_domain()).chain(caller.segments());
+        for pattern in patterns.trie.lookup(texts).iter() {
+            let range = patterns.ranges.get(ids::index(pattern));
+            let list = range.map(|range| self.list(range));
             found.push(list.unwrap_or_default(), Found::ByPattern);
         }
         found
     }
 
+    fn list(&self, range: &Range<u32>) -> &[Candidate] {
+        let list = self.candidates.get(ids::range(range));
+        list.unwrap_or_default()
+    }
+
     /// No caller has more candidates than this.
     pub(super) fn most_candidates(&self) -> usize {
         let longest = self.exact.values().map(ExactSizeIterator::len).max();
-        longest.unwrap_or(0) + self.wild.len()
+        longest.unwrap_or(0) + ids::index(self.wild)
     }
 }
 
 /// A caller index while it grows.
 #[derive(Debug, Default)]
 pub(super) struct CallerIndexBuilder<'p> {
-    exact: HashMap<&'p str, Vec<u32>, FixedState>,
+    exact: HashMap<&'p SpiffeId, Vec<u32>, FixedState>,
     wild: Vec<(u32, &'p CallerPattern)>,
 }
 
@@ -74,7 +82,7 @@ impl<'p> CallerIndexBuilder<'p> {
         match pattern.exact() {
             None => self.wild.push((entry, pattern)),
             Some(id) => {
-                let entries = self.exact.entry(id.as_str()).or_default();
+                let entries = self.exact.entry(id).or_default();
                 // A group may name one caller twice.
                 if entries.last() != Some(&entry) {
                     entries.push(entry);
@@ -83,46 +91,44 @@ impl<'p> CallerIndexBuilder<'p> {
         }
     }
 
-    /// `lines` says which lines of `to` stand beside an entry, and what they want.
-    pub(super) fn finish<L: Iterator<Item = (u32, Bits)>>(
+    /// `beside` says which lines of `to` stand beside an entry.
+    pub(super) fn finish<L: Iterator<Item = Candidate>>(
         self,
-        lines: impl Fn(u32) -> L,
+        beside: impl Fn(u32) -> L,
     ) -> Result<CallerIndex, BuildError> {
-        let candidates = |entry: u32, caller: Bits| {
-            lines(entry).map(move |(line, path)| Candidate {
-                wants: caller.and(path),
-                entry,
-                line,
-            })
-        };
-        let (mut lists, mut wild) = (Vec::new(), Vec::new());
-        let exact = exact_index(self.exact, |entries| {
-            let plain = |entry: &u32| candidates(*entry, Bits::default());
-            append(&mut lists, entries.iter().flat_map(plain))
-        })?;
+        let mut candidates = Vec::new();
         let mut ranges = Vec::with_capacity(self.wild.len());
         for (entry, pattern) in &self.wild {
-            let wants = Bits::wanted_by_caller(pattern);
-            ranges.push(append(&mut wild, candidates(*entry, wants))?);
+            let caller = Bits::wanted_by_caller(pattern);
+            let wild = beside(*entry).map(|candidate| Candidate {
+                wants: candidate.wants.and(caller),
+                ..candidate
+            });
+            ranges.push(append(&mut candidates, wild)?);
         }
-        let many = wild.len() > FEW;
+        let wild = ids::next(candidates.len())?;
+        let many = candidates.len() > FEW;
         let patterns = many
             .then(|| Patterns::build(&self.wild, ranges))
             .transpose()?;
+        let exact = exact_index(self.exact, |entries| {
+            append(
+                &mut candidates,
+                entries.iter().flat_map(|entry| beside(*entry)),
+            )
+        })?;
         Ok(CallerIndex {
             exact,
-            lists: lists.into(),
-            wild: wild.into(),
+            candidates: candidates.into(),
+            wild,
             patterns: patterns.map(Box::new),
         })
     }
 }
 
-type Exact = HashMap<Box<str>, Range<u32>, FixedState>;
-
 /// Gives callers with the same entries the same list.
 fn exact_index(
-    entries_by_id: HashMap<&str, Vec<u32>, FixedState>,
+    entries_by_id: HashMap<&SpiffeId, Vec<u32>, FixedState>,
     mut list: impl FnMut(&[u32]) -> Result<Range<u32>, BuildError>,
 ) -> Result<Exact, BuildError> {
     let mut lists: HashMap<Vec<u32>, Range<u32>, FixedState> = HashMap::default();
@@ -136,7 +142,7 @@ fn exact_index(
                 range
             }
         };
-        exact.insert(id.into(), range);
+        exact.insert(id.to_key(), range);
     }
     Ok(exact)
 }

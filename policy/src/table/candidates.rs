@@ -11,6 +11,7 @@ use super::bits::Bits;
 pub(crate) struct Candidate {
     /// What a request must have for it to be worth a look.
     pub(crate) wants: Bits,
+    pub(crate) rule: u32,
     pub(crate) entry: u32,
     pub(crate) line: u32,
 }

@@ -1,6 +1,11 @@
 //! Finding the first rule that matches.
 
-use super::{Candidates, Found, Hits, Rule, RuleTable, ToEntry, build::FEW_CANDIDATES};
+use std::cell::OnceCell;
+
+use super::{
+    Bits, Candidates, Found, Hits, Rule, RuleTable, ToEntry, build::FEW_CANDIDATES,
+    candidates::Candidate,
+};
 use crate::{
     Operation, Timestamp,
     call::Call,
@@ -36,6 +41,7 @@ impl RuleTable {
             call,
             side,
             now,
+            caller: OnceCell::new(),
         };
         let count = callers.count();
         if count > FEW_CANDIDATES
@@ -53,26 +59,43 @@ struct Search<'s> {
     call: &'s Call<'s>,
     side: Side,
     now: Timestamp,
+    /// Bits of the caller, which only candidates with wildcards need.
+    caller: OnceCell<Bits>,
 }
 
 impl Search<'_> {
     fn by_caller(&self, callers: &Candidates<'_>) -> Matches {
-        let bits = self.call.bits;
         let mut matches = Matches::default();
         for (list, found) in callers.lists() {
-            for candidate in list.iter().filter(|candidate| bits.cover(candidate.wants)) {
-                let Some(to) = self.table.line(candidate.line) else {
-                    continue;
-                };
-                if matches.is_before(to.rule) {
+            for candidate in list
+                .iter()
+                .filter(|candidate| self.may_match(candidate, found))
+            {
+                if matches.is_before(candidate.rule) {
                     break;
                 }
-                if self.line_fits(to) && self.agrees(candidate.entry, found, to) {
-                    self.add(to.rule, &mut matches);
+                // Both are far away in memory: asked for together, they come together.
+                let rule = self.table.rule(candidate.rule);
+                let expired = rule.is_some_and(|rule| rule.has_expired(self.now));
+                let fits = self.table.line(candidate.line).is_some_and(|to| {
+                    self.line_fits(to) && self.agrees(candidate.entry, found, to)
+                });
+                if fits {
+                    matches.add(candidate.rule, expired);
                 }
             }
         }
         matches
+    }
+
+    fn may_match(&self, candidate: &Candidate, found: Found) -> bool {
+        self.call.bits.cover(candidate.wants.path())
+            && (found == Found::Exactly || {
+                let caller = self
+                    .caller
+                    .get_or_init(|| Bits::of_caller(self.call.caller));
+                self.call.bits.and(*caller).cover(candidate.wants)
+            })
     }
 
     fn by_line(&self, callers: &Candidates<'_>, lines: &Hits<'_>) -> Matches {

@@ -27,9 +27,7 @@ pub(crate) use find::{Matches, Side};
 
 use self::{callers::CallerIndex, trie::SegmentTrie};
 use crate::{
-    CallerPattern, Operation, Timestamp,
-    call::{Identity, PathText},
-    pattern::Bindings,
+    CallerPattern, CanonicalPath, Operation, SpiffeId, Timestamp, pattern::Bindings,
     spec::ExceptionSpec,
 };
 pub(crate) use trie::Hits;
@@ -105,20 +103,22 @@ impl RuleTable {
     }
 
     /// The ways to match that may be about `caller`.
-    pub(crate) fn candidates(&self, caller: Identity<'_>) -> Candidates<'_> {
+    pub(crate) fn candidates(&self, caller: &SpiffeId) -> Candidates<'_> {
         self.callers.lookup(caller)
     }
 
     /// The lines of `to` that may be about `path`, if they are indexed.
-    pub(crate) fn lines_for(&self, path: PathText<'_>) -> Option<Hits<'_>> {
-        self.paths.as_ref().map(|paths| paths.lookup(path.segments))
+    pub(crate) fn lines_for(&self, path: &CanonicalPath<'_>) -> Option<Hits<'_>> {
+        self.paths
+            .as_ref()
+            .map(|paths| paths.lookup(path.segments()))
     }
 
     /// Lines of `to` that share leading segments with `path`, if they are indexed;
     /// the most promising ones last.
-    pub(crate) fn lines_near(&self, path: PathText<'_>) -> Vec<u32> {
+    pub(crate) fn lines_near(&self, path: &CanonicalPath<'_>) -> Vec<u32> {
         let paths = self.paths.as_ref();
-        paths.map_or_else(Vec::new, |paths| paths.near(path.segments))
+        paths.map_or_else(Vec::new, |paths| paths.near(path.segments()))
     }
 
     /// What each line of `to` wants of a path.
@@ -148,7 +148,7 @@ impl ToEntry {
 impl FromEntry {
     /// Whether the entry stands for `caller`; binds what it captures. Callers whose
     /// exact ID is in a group are for the index to find.
-    pub(crate) fn bind<'v>(&'v self, caller: Identity<'v>, bindings: &mut Bindings<'v>) -> bool {
+    pub(crate) fn bind<'v>(&'v self, caller: &'v SpiffeId, bindings: &mut Bindings<'v>) -> bool {
         match &self.kind {
             FromKind::Pattern(pattern) => pattern.bind(caller, bindings),
             FromKind::Group(members) => {

@@ -14,6 +14,10 @@ use crate::BuildError;
 /// How many nodes a refusal may look at for patterns that are only similar.
 const NEAR: usize = 256;
 
+/// What is looked up; twelve segments without allocation, which few identities and
+/// routes exceed.
+type Texts<'a> = SmallVec<[&'a str; 12]>;
+
 /// A node and a symbol.
 type Edge = (u32, u32);
 
@@ -106,8 +110,9 @@ struct Growing {
 impl SegmentTrie {
     /// The patterns that `texts` may fit: all that do, and those that would but for
     /// a capture that repeats.
-    pub(super) fn lookup(&self, texts: &[&str]) -> Hits<'_> {
+    pub(super) fn lookup<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Hits<'_> {
         let mut hits = Hits::default();
+        let texts = &texts.collect::<Texts<'_>>();
         self.walk(texts, usize::MAX, |node, depth| {
             hits.push(self.patterns(&node.tail));
             if depth == texts.len() {
@@ -119,8 +124,9 @@ impl SegmentTrie {
 
     /// One pattern for each way to begin as `texts` do, the longest ways last; not all
     /// of them where there are very many.
-    pub(super) fn near(&self, texts: &[&str]) -> Vec<u32> {
+    pub(super) fn near<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Vec<u32> {
         let mut samples = Vec::new();
+        let texts = &texts.collect::<Texts<'_>>();
         self.walk(texts, NEAR, |node, _| samples.push(node.sample));
         samples
     }
