@@ -14,7 +14,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
-    sys::signal::{Signal, kill, killpg},
+    sys::{
+        signal::{Signal, kill, killpg},
+        wait::{WaitPidFlag, waitpid},
+    },
     unistd::Pid,
 };
 
@@ -66,6 +69,17 @@ impl Process {
     /// When it is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(self.pid()?, signal)?)
+    }
+
+    /// Stops it where it stands and waits until every thread of it has: the signal
+    /// alone returns while some of them still answer. `SIGCONT` lets it go on.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        waitpid(self.pid()?, Some(WaitPidFlag::WUNTRACED))?;
+        Ok(())
     }
 
     /// Ends it at once and waits until it is gone.

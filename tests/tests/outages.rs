@@ -52,7 +52,7 @@ async fn goes_and_comes(gated: Arc<Gated>) -> Result<()> {
         .await?;
     served(&mut filter, &mut native).await.context("before")?;
 
-    server.process().signal(Signal::SIGSTOP)?;
+    server.process().pause()?;
     closed(&gated, &mut filter, &mut native, "authz-timeout")
         .await
         .context("stopped")?;
