@@ -5,6 +5,7 @@
 //!                                        └─ findings: logged, the last good set stays
 //! ```
 
+mod error;
 mod read;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -22,7 +23,8 @@ use crate::{
     svid::hex,
 };
 
-pub use read::{ReadError, read_sources};
+pub use error::ReadError;
+pub use read::read_sources;
 
 /// Keeps [`Live`] at what a directory holds.
 #[derive(Debug)]

@@ -87,10 +87,13 @@ pub(crate) fn certificates_of_file(text: &str) -> Result<Vec<Vec<u8>>, PemError>
 /// The block that `text` begins with, and what is behind it.
 fn block(text: &str) -> Result<(Vec<u8>, &str), PemError> {
     let body = text.strip_prefix(BEGIN).ok_or(PemError::NoBlock)?;
-    let (body, rest) = body.split_once(END).ok_or(PemError::NoBlock)?;
+    // Base64 has no `-`, so the first one begins the end.
+    let end = body.find('-').ok_or(PemError::NoBlock)?;
+    let (body, rest) = body.split_at_checked(end).ok_or(PemError::NoBlock)?;
+    let rest = rest.strip_prefix(END).ok_or(PemError::NoBlock)?;
     let mut base64 = Vec::with_capacity(body.len());
-    for line in body.split_ascii_whitespace() {
-        base64.extend_from_slice(line.as_bytes());
+    for line in body.split('\n') {
+        base64.extend_from_slice(line.trim_ascii().as_bytes());
     }
     // Strict about padding and trailing bits, so that one certificate has few texts.
     let der = STANDARD.decode(&base64).map_err(|_| PemError::Base64)?;

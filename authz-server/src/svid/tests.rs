@@ -4,7 +4,10 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use super::*;
+use callgate_policy::TrustDomain;
+
+use super::{authority::Intermediate, profile::Leaf, *};
+use crate::bundle::TrustBundle;
 use crate::mint::{Authority, CHECKOUT, at, now, peer, uri, uri_constraints};
 
 type Edit = fn(&mut CertificateParams);

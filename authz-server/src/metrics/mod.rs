@@ -1,0 +1,84 @@
+//! What `/metrics` shows (OpenMetrics, which Prometheus reads).
+
+mod exposition;
+
+use callgate_policy::Reason;
+use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
+
+pub use exposition::Exposition;
+
+/// Seconds; a decision takes microseconds, one that verifies a new certificate a few
+/// hundred of them.
+const LATENCY_BUCKETS: [f64; 12] = [
+    5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 0.1,
+];
+
+/// Counters that decisions touch, ready to be touched without a look-up.
+#[derive(Debug)]
+pub struct Metrics {
+    checks: Family<Labels, Counter>,
+    by_reason: [Counter; Reason::ALL.len()],
+    unenforced: Counter,
+    invalid: Counter,
+    latency: Histogram,
+}
+
+type Labels = [(&'static str, &'static str); 2];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let checks = Family::<Labels, Counter>::default();
+        let by_reason = Reason::ALL.map(|reason| {
+            if is_filters_own(reason) {
+                return Counter::default();
+            }
+            let verdict = if reason == Reason::Allow {
+                "Allow"
+            } else {
+                "Deny"
+            };
+            checks.get_or_create_owned(&[("verdict", verdict), ("reason", reason.as_str())])
+        });
+        Self {
+            checks,
+            by_reason,
+            unenforced: Counter::default(),
+            invalid: Counter::default(),
+            latency: Histogram::new(LATENCY_BUCKETS),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one decision; `enforced` is false for one that Shadow let pass.
+    pub(crate) fn count(&self, reason: Reason, enforced: bool) {
+        let counter = Reason::ALL.iter().zip(&self.by_reason);
+        for (_, counter) in counter.filter(|(known, _)| **known == reason) {
+            counter.inc();
+        }
+        if !enforced {
+            self.unenforced.inc();
+        }
+    }
+
+    /// Counts one message that was no Check.
+    pub(crate) fn count_invalid(&self) {
+        self.invalid.inc();
+    }
+
+    /// Notes how many seconds one Check took.
+    pub(crate) fn observe(&self, seconds: f64) {
+        self.latency.observe(seconds);
+    }
+}
+
+/// Reasons that no server gives.
+const fn is_filters_own(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::AuthzUnreachable
+            | Reason::AuthzTimeout
+            | Reason::AuthzProtocol
+            | Reason::FilterMisconfigured
+    )
+}
