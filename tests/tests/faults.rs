@@ -8,6 +8,7 @@ use callgate_tests::{
     Face, Gate, Host, Validation,
     authz::{Authz, Script, path_of},
     caller::{Answer, Call, Caller, Connection, Http, grpc},
+    process::eventually,
     suite::{self, Suite},
 };
 use callgate_wire::{
@@ -23,6 +24,9 @@ const GATED: Face = (Host::Filter, Validation::Spiffe);
 /// Long enough for every decision that is meant to come, on a busy machine.
 const TIMEOUT: &str = "2s";
 const TOO_LATE: Duration = Duration::from_secs(6);
+/// In time, and after a caller can have gone.
+const SOON: Duration = Duration::from_millis(300);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A fault, the reason that answers it, and how often the server is asked.
 type Row = (&'static str, fn() -> Script, &'static str, usize);
@@ -208,6 +212,7 @@ fn add(tests: &mut Suite<Faulty>) {
     tests.test("header/a_value_with_a_line_end", |faulty| {
         mutated(faulty, "/line-end".into())
     });
+    tests.test("caller/leaves_while_the_server_is_asked", leaves);
     tests.test("after_all_that/an_allow_still_goes_on", still_allows);
     tests.test("counters/one_outcome_for_each_request", counters);
 }
@@ -225,10 +230,15 @@ fn cue(path: &str) -> Script {
         _ if path == "/line-end" => ok
             .headers
             .push(header("x-callgate-caller", "a\r\nx-admin: 1")),
+        _ if path.starts_with("/leaves") => return Script::Late(SOON, Box::new(allow())),
         _ if path == "/reset" => return Script::Reset,
         _ => return verdict(0),
     }
     answer(0, Some(HttpResponse::OkResponse(ok)))
+}
+
+fn allow() -> Script {
+    answer(0, Some(HttpResponse::OkResponse(OkHttpResponse::default())))
 }
 
 fn verdict(code: i32) -> Script {
@@ -365,6 +375,40 @@ async fn still_allows(faulty: Arc<Faulty>) -> Result<()> {
         "{answer:?}"
     );
     ensure!(faulty.gate.upstream.seen("/fine").len() == 1);
+    Ok(())
+}
+
+/// Its answer arrives for a stream that is no more.
+async fn leaves(faulty: Arc<Faulty>) -> Result<()> {
+    for http in [Http::One, Http::Two] {
+        let path = format!("/leaves/{http:?}");
+        let mut connection = faulty.connect(http).await?;
+        let call = connection.call(Call::new("GET", &path));
+        let asked = eventually(LIMIT, "the Check", async || {
+            Ok((!faulty.authz.asked(&path).is_empty()).then_some(()))
+        });
+        tokio::select! {
+            answer = call => anyhow::bail!("answered: {answer:?}"),
+            asked = asked => asked?,
+        }
+        drop(connection);
+        // One that is decided later is through; so the earlier answer has come.
+        let later = faulty
+            .connect(http)
+            .await?
+            .call(Call::new("GET", "/leaves/later"))
+            .await?;
+        ensure!(later.status == 200, "{later:?}");
+        faulty.unseen(&path)?;
+    }
+    ensure!(
+        faulty
+            .gate
+            .envoy
+            .stat("wasm.callgate.vm_reload_success")
+            .await?
+            == 0
+    );
     Ok(())
 }
 

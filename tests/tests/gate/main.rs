@@ -2,6 +2,7 @@
 //! What is true of the filter and of native ext_authz is tested of both.
 
 mod body;
+mod crowd;
 mod headers;
 mod identity;
 mod input;
@@ -19,6 +20,8 @@ use callgate_tests::{
 };
 
 const ORDERS: &str = "/ns/shop/sa/orders";
+/// Behind the same Envoy, in the same VM, with no policy.
+const STOCK: &str = "/ns/shop/sa/stock";
 const CHECKOUT: &str = "/ns/shop/sa/checkout";
 const POLICIES: &str = include_str!("policies.yaml");
 const HOSTS: [Host; 2] = [Host::Filter, Host::Native];
@@ -36,7 +39,7 @@ async fn start() -> Result<Gate> {
         ]
         .map(|v| (host, v))
     });
-    Gate::of(&[ORDERS])
+    Gate::of(&[ORDERS, STOCK])
         .faces(faces.as_flattened())
         .policy("all.yaml", POLICIES)
         .start()
@@ -47,6 +50,7 @@ fn add(tests: &mut suite::Suite<Gate>) {
     for host in HOSTS {
         headers::add(tests, host);
         body::add(tests, host);
+        crowd::add(tests, host);
         streams::add(tests, host);
         identity::add(tests, host);
         input::add(tests, host);
