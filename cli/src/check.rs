@@ -6,6 +6,7 @@ use anyhow::bail;
 use callgate_policy::document::{
     Counts, Diagnostic, Findings, Limits, LoadError, LoadOptions, Source, load,
 };
+use callgate_server::clock;
 use serde::Serialize;
 
 use crate::{
@@ -20,6 +21,7 @@ const FINDINGS_FOR_PROGRAMS: usize = 10_000;
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let sources = gather(&args.paths)?;
     let mut options = LoadOptions {
+        now: clock::now(),
         trust_domain: args.trust_domain.clone(),
         limits: Limits::default(),
     };

@@ -7,6 +7,7 @@ use crate::{
     policy_set::{Document, Mesh, ServicePolicy},
     spec::{MeshSpec, PolicySetSpec, RuleSpec, ServiceSpec},
     table::RuleTable,
+    trust::Trust,
 };
 
 /// Why documents that are well-formed one by one do not make a set. A loader
@@ -106,6 +107,7 @@ fn build_mesh(spec: MeshSpec) -> Result<Mesh, BuildError> {
         },
         unpolicied: spec.unpolicied,
         identity: spec.identity,
+        trust: Trust::build(spec.trust),
         allow: RuleTable::build(spec.allow)?,
         deny: RuleTable::build(spec.deny)?,
     })

@@ -75,6 +75,14 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The same request by another caller.
+    pub(crate) fn by<'r>(&self, caller: &'r SpiffeId) -> Call<'r>
+    where
+        'a: 'r,
+    {
+        Call { caller, ..*self }
+    }
+
     /// The same request with its path read in another way.
     pub(crate) fn reading<'r>(&self, path: &'r CanonicalPath<'r>) -> Call<'r>
     where

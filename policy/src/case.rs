@@ -1,7 +1,7 @@
 //! One verified caller's request against every rule that may be about it.
 
 use crate::{
-    NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef, Timestamp,
+    NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef, SpiffeId, Timestamp,
     call::Call,
     decide::Outcome,
     nearest::{self, Miss, Probe, Scene},
@@ -9,6 +9,7 @@ use crate::{
     policy_set::{Document, ServicePolicy},
     spec::Enforcement,
     table::{Matches, RuleTable, Side},
+    trust::Also,
 };
 
 /// One verified caller's request, and everything that decides about it.
@@ -17,6 +18,7 @@ pub(crate) struct Case<'p, 'c> {
     pub(crate) policy: Option<&'p ServicePolicy>,
     pub(crate) request: &'c Request<'c>,
     pub(crate) call: &'c Call<'c>,
+    pub(crate) also: &'c Also,
     pub(crate) now: Timestamp,
 }
 
@@ -31,17 +33,15 @@ impl<'p> Case<'p, '_> {
         {
             return Outcome::refusal(Reason::DenyRule, policy.enforcement).by(rule);
         }
-        let side = Side::Allow(self.slash());
-        let find = |table: &RuleTable| table.find(self.call, side, self.now);
         let of_service = self
             .policy
-            .map_or_else(Matches::default, |policy| find(&policy.allow));
+            .map_or_else(Matches::default, |policy| self.allowed_by(&policy.allow));
         if let Some(policy) = self.policy
             && let Some(rule) = rule_ref(&policy.allow, of_service.rule, &policy.document)
         {
             return Outcome::allowance(rule);
         }
-        let of_mesh = find(&mesh.allow);
+        let of_mesh = self.allowed_by(&mesh.allow);
         match rule_ref(&mesh.allow, of_mesh.rule, &mesh.document) {
             Some(rule) => Outcome::allowance(rule),
             None => self.refused(of_service.expired, of_mesh.expired),
@@ -53,18 +53,37 @@ impl<'p> Case<'p, '_> {
             .map_or(TrailingSlash::Keep, ServicePolicy::trailing_slash)
     }
 
-    /// The deny rule that holds, in any reading of the path.
+    /// The rules that are about the caller under any of its names.
+    fn allowed_by(&self, table: &RuleTable) -> Matches {
+        let side = Side::Allow(self.slash());
+        let mut matches = table.find(self.call, side, self.now);
+        for name in &self.also.names {
+            matches = matches.or(table.find(&self.call.by(name), side, self.now));
+        }
+        matches
+    }
+
+    /// The deny rule that holds, for anyone who takes part.
     fn denied_by(&self, table: &'p RuleTable, document: &'p Document) -> Option<RuleRef<'p>> {
         if table.is_empty() {
             return None;
         }
-        let mut first = table.find(self.call, Side::Deny, self.now).rule;
-        for reading in self.call.path.other_readings() {
-            let call = self.call.reading(&reading);
-            let rule = table.find(&call, Side::Deny, self.now).rule;
+        let mut first = self.first_denial(table, self.call);
+        for name in self.also.names.iter().chain(&self.also.forwarders) {
+            let rule = self.first_denial(table, &self.call.by(name));
             first = first.into_iter().chain(rule).min();
         }
         rule_ref(table, first, document)
+    }
+
+    /// The deny rule that holds, in any reading of the path.
+    fn first_denial(&self, table: &RuleTable, call: &Call<'_>) -> Option<u32> {
+        let mut first = table.find(call, Side::Deny, self.now).rule;
+        for reading in call.path.other_readings() {
+            let rule = table.find(&call.reading(&reading), Side::Deny, self.now);
+            first = first.into_iter().chain(rule.rule).min();
+        }
+        first
     }
 
     /// No rule allows the call; the numbers are of rules that would, had they not
@@ -99,28 +118,50 @@ impl<'p> Case<'p, '_> {
         rule: Option<u32>,
         document: &'p Document,
     ) -> Option<Box<NearestMiss<'p>>> {
-        let miss = nearest::of_rule(table, rule?, self.probe())?;
-        self.describe(&miss, table, document)
+        let rule = rule?;
+        let near = self.closest(|probe| nearest::of_rule(table, rule, probe))?;
+        self.describe(&near, table, document)
     }
 
     /// The closest rule of the service, unless one of the mesh is closer.
     fn nearest(&self, policy: &'p ServicePolicy) -> Option<Box<NearestMiss<'p>>> {
         let mesh = &self.set.mesh;
-        let of_service = nearest::find(&policy.allow, self.probe());
-        let of_mesh = nearest::find(&mesh.allow, self.probe());
+        let of_service = self.closest(|probe| nearest::find(&policy.allow, probe));
+        let of_mesh = self.closest(|probe| nearest::find(&mesh.allow, probe));
         match (of_service, of_mesh) {
-            (Some(service), Some(mesh_miss)) if mesh_miss.closeness > service.closeness => {
-                self.describe(&mesh_miss, &mesh.allow, &mesh.document)
+            (Some((service, _)), Some(near)) if near.0.closeness > service.closeness => {
+                self.describe(&near, &mesh.allow, &mesh.document)
             }
-            (Some(miss), _) => self.describe(&miss, &policy.allow, &policy.document),
-            (None, Some(miss)) => self.describe(&miss, &mesh.allow, &mesh.document),
+            (Some(near), _) => self.describe(&near, &policy.allow, &policy.document),
+            (None, Some(near)) => self.describe(&near, &mesh.allow, &mesh.document),
             (None, None) => None,
         }
     }
 
-    fn probe(&self) -> Probe<'_> {
+    /// What comes closest under any of the caller's names, and under which.
+    fn closest(
+        &self,
+        miss: impl Fn(Probe<'_>) -> Option<Miss<'p>>,
+    ) -> Option<(Miss<'p>, &SpiffeId)> {
+        let mut closest: Option<(Miss<'p>, &SpiffeId)> = None;
+        for name in std::iter::once(self.call.caller).chain(&self.also.names) {
+            let Some(miss) = miss(self.probe(&self.call.by(name))) else {
+                continue;
+            };
+            // Of those alike, the caller's own name.
+            if closest
+                .as_ref()
+                .is_none_or(|(best, _)| miss.closeness > best.closeness)
+            {
+                closest = Some((miss, name));
+            }
+        }
+        closest
+    }
+
+    fn probe<'r>(&self, call: &'r Call<'r>) -> Probe<'r> {
         Probe {
-            call: self.call,
+            call,
             slash: self.slash(),
             now: self.now,
         }
@@ -128,19 +169,20 @@ impl<'p> Case<'p, '_> {
 
     fn describe(
         &self,
-        miss: &Miss<'p>,
+        (miss, name): &(Miss<'p>, &SpiffeId),
         table: &'p RuleTable,
         document: &'p Document,
     ) -> Option<Box<NearestMiss<'p>>> {
         let options = self
             .policy
             .map_or_else(PathOptions::default, |policy| policy.paths);
+        let call = self.call.by(name);
         let scene = Scene {
             table,
             document,
             options,
             request: self.request,
-            probe: self.probe(),
+            probe: self.probe(&call),
         };
         nearest::describe(miss, &scene).map(Box::new)
     }

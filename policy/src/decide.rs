@@ -15,6 +15,7 @@ use crate::{
     policy_set::ServicePolicy,
     request::Caller,
     spec::Enforcement,
+    trust::Parties,
 };
 
 /// The answer to one request.
@@ -43,6 +44,9 @@ pub struct Decision<'p> {
     /// `spec.overrideHeaders: Keep`: the service wants headers such as
     /// `x-http-method-override`.
     pub keep_override_headers: bool,
+    /// Whether the caller counts as who it says. Only then may an answer name it, or
+    /// tell it whom to ask.
+    pub recognized: bool,
     permit: Option<Permit>,
 }
 
@@ -85,15 +89,18 @@ impl PolicySet {
     /// Causes are looked for in this order: the identity, the path, deny rules of the
     /// mesh and of the service, allow rules of the service and of the mesh. A callee
     /// without a SPIFFE ID is a service without a policy.
+    ///
+    /// Allow rules are held against the caller, under each of its names; deny rules
+    /// against its forwarder as well.
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>, now: Timestamp) -> Decision<'p> {
         let policy = self.policy_for(request.service);
-        let outcome = self.outcome(policy, request, now);
+        let parties = self.parties(request);
+        let outcome = self.outcome(policy, parties, request, now);
         let enforced = outcome.enforcement == Enforcement::Enforce;
         let allowed = outcome.reason == Reason::Allow;
-        // Whom to ask is for callers that are who they say.
-        let verified = matches!(request.caller, Caller::Verified(_));
-        let told = policy.filter(|_| verified);
+        let recognized = parties.is_ok();
+        let told = policy.filter(|_| recognized);
         Decision {
             verdict: if allowed {
                 Verdict::Allow
@@ -109,6 +116,7 @@ impl PolicySet {
             owner: told.and_then(|policy| policy.owner.as_deref()),
             help: told.and_then(|policy| policy.help.as_deref()),
             keep_override_headers: policy.is_some_and(|policy| policy.keep_override_headers),
+            recognized,
             permit: (allowed || !enforced).then_some(Permit(())),
         }
     }
@@ -116,26 +124,26 @@ impl PolicySet {
     fn outcome<'p>(
         &'p self,
         policy: Option<&'p ServicePolicy>,
+        parties: Result<Parties<'_>, IdentityFault>,
         request: &Request<'_>,
         now: Timestamp,
     ) -> Outcome<'p> {
         let options = policy.map_or_else(PathOptions::default, |policy| policy.paths);
-        let caller = match request.caller {
-            Caller::Verified(caller) => Ok(caller),
-            Caller::Unverified(fault) if self.passes_unproven(fault) => Err(fault),
-            Caller::Unverified(fault) => {
-                return Outcome::refusal(fault.reason(), Enforcement::Enforce);
-            }
-        };
-        match (call::read(request, options), caller) {
+        if let Err(fault) = parties
+            && !self.passes_unproven(fault)
+        {
+            return Outcome::refusal(fault.reason(), Enforcement::Enforce);
+        }
+        match (call::read(request, options), parties) {
             (Err(ambiguity), _) => Outcome::ambiguous(ambiguity),
-            (Ok((method, path)), Ok(caller)) => {
-                let call = &Call::new(caller, request, method, &path);
+            (Ok((method, path)), Ok(parties)) => {
+                let call = &Call::new(parties.caller, request, method, &path);
                 let case = Case {
                     set: self,
                     policy,
                     request,
                     call,
+                    also: &self.mesh.trust.also(parties),
                     now,
                 };
                 case.outcome()
@@ -147,6 +155,24 @@ impl PolicySet {
                 }
                 _ => Outcome::refusal(fault.reason(), Enforcement::Shadow),
             },
+        }
+    }
+
+    /// Who takes part in the call, as far as the mesh accepts and believes them.
+    fn parties<'c>(&self, request: &Request<'c>) -> Result<Parties<'c>, IdentityFault> {
+        let (caller, forwarder) = match request.caller {
+            Caller::Verified(caller) => (caller, None),
+            Caller::Forwarded {
+                original,
+                forwarder,
+            } => (original, Some(forwarder)),
+            Caller::Unverified(fault) => return Err(fault),
+        };
+        let parties = Parties { caller, forwarder };
+        if self.mesh.trust.believes(parties, request.service) {
+            Ok(parties)
+        } else {
+            Err(IdentityFault::Untrusted)
         }
     }
 

@@ -103,6 +103,18 @@ impl SpiffeId {
 pub(crate) type Key = SmallVec<[u8; 48]>;
 
 impl SpiffeId {
+    /// The ID with the same path in another trust domain. It may be longer than an ID
+    /// may be, because nobody gets to see it, and a deny rule has to match it even so.
+    pub(crate) fn in_domain(&self, domain: &TrustDomain) -> Self {
+        let domain = domain.as_str();
+        let start = SCHEME.len().saturating_add(domain.len());
+        Self {
+            uri: format!("{SCHEME}{domain}{}", self.path()).into(),
+            // A domain has at most 255 bytes.
+            path_start: u16::try_from(start).unwrap_or(u16::MAX),
+        }
+    }
+
     /// What maps hold for this ID; they are asked with its bytes.
     pub(crate) fn to_key(&self) -> Key {
         Key::from_slice(self.uri.as_bytes())

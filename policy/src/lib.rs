@@ -29,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod time;
+mod trust;
 
 #[cfg(feature = "documents")]
 pub mod document;

@@ -10,6 +10,7 @@ use crate::{
     pattern::TrailingSlash,
     spec::Enforcement,
     table::{Rule, RuleTable},
+    trust::Trust,
 };
 
 /// Every document of one directory, compiled. Immutable, `Send` and `Sync`; a new
@@ -42,6 +43,7 @@ pub(crate) struct Mesh {
     pub(crate) document: Document,
     pub(crate) unpolicied: Enforcement,
     pub(crate) identity: Enforcement,
+    pub(crate) trust: Trust,
     pub(crate) allow: RuleTable,
     pub(crate) deny: RuleTable,
 }

@@ -24,6 +24,14 @@ pub struct Request<'a> {
 pub enum Caller<'a> {
     /// The identity was verified at this request.
     Verified(&'a SpiffeId),
+    /// A verified proxy says for whom it forwards the call. That counts if the mesh's
+    /// policy lists it as a forwarder for the service that may assert this caller.
+    Forwarded {
+        /// Whom it says: verified too, if it showed the certificate.
+        original: &'a SpiffeId,
+        /// The proxy, verified at this request.
+        forwarder: &'a SpiffeId,
+    },
     /// There is no identity to decide about.
     Unverified(IdentityFault),
 }

@@ -5,7 +5,7 @@
 //!
 //! [`PolicySet::build`]: crate::PolicySet::build
 
-use crate::{CallerPattern, Operation, PathOptions, SpiffeId, Timestamp};
+use crate::{CallerPattern, Operation, PathOptions, SpiffeId, Timestamp, TrustDomain};
 
 /// Every document of one directory.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +27,55 @@ pub struct MeshSpec {
     pub unpolicied: Enforcement,
     /// `spec.identity`: what happens to callers without a valid identity.
     pub identity: Enforcement,
+    /// Whom the mesh believes.
+    pub trust: TrustSpec,
     /// `spec.allow`.
     pub allow: Vec<RuleSpec>,
     /// `spec.deny`.
     pub deny: Vec<RuleSpec>,
+}
+
+/// Whom a mesh believes. The default is nobody but the certificates themselves.
+#[derive(Clone, Debug, Default)]
+pub struct TrustSpec {
+    /// `spec.acceptedTrustDomains` with the mesh's own; callers of other domains are
+    /// untrusted. Without it, every domain that there is a bundle for is accepted.
+    pub accepted: Option<Vec<TrustDomain>>,
+    /// `spec.aliases`.
+    pub aliases: Vec<AliasSpec>,
+    /// `spec.gateways`.
+    pub gateways: Vec<GatewaySpec>,
+    /// `spec.forwarders`.
+    pub forwarders: Vec<ForwarderSpec>,
+}
+
+/// Callers that rules may also match under a name in another trust domain.
+#[derive(Clone, Debug)]
+pub struct AliasSpec {
+    /// `as`: where the other name is; its path is the caller's own.
+    pub other: TrustDomain,
+    /// `paths`, in the `trustDomain` whose callers they are.
+    pub callers: Vec<CallerPattern>,
+}
+
+/// A proxy that is believed when it says for whom it forwards a call.
+#[derive(Clone, Debug)]
+pub struct ForwarderSpec {
+    /// `id`.
+    pub id: SpiffeId,
+    /// `mayAssert`: the callers it may name.
+    pub may_assert: Vec<CallerPattern>,
+    /// `forServices`: the services that believe it.
+    pub for_services: Vec<CallerPattern>,
+}
+
+/// A proxy that asks about services other than its own.
+#[derive(Clone, Debug)]
+pub struct GatewaySpec {
+    /// `id`.
+    pub id: SpiffeId,
+    /// `forServices`: the services it may ask about.
+    pub for_services: Vec<CallerPattern>,
 }
 
 /// A `ServicePolicy`: one team's rules for calls to its services.

@@ -5,7 +5,7 @@ use crate::{
     TrustDomain,
     spec::{
         Callers, Enforcement, ExceptionSpec, FromSpec, MeshSpec, PolicySetSpec, RuleSpec,
-        ServiceSpec, ToSpec,
+        ServiceSpec, ToSpec, TrustSpec,
     },
 };
 
@@ -85,6 +85,7 @@ pub(crate) fn mesh(allow: Vec<RuleSpec>, deny: Vec<RuleSpec>) -> MeshSpec {
         file: "mesh.yaml".to_owned(),
         unpolicied: Enforcement::Enforce,
         identity: Enforcement::Enforce,
+        trust: TrustSpec::default(),
         allow,
         deny,
     }

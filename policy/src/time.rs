@@ -5,7 +5,7 @@ use std::fmt;
 const MILLIS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, by the server's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -21,7 +21,7 @@ use std::{
 
 use callgate_policy::{
     TrustDomain,
-    document::{Code, LoadError, LoadOptions, Source, load},
+    document::{Code, LoadError, LoadOptions, Source, load, parse_time},
 };
 
 #[test]
@@ -154,6 +154,7 @@ fn options(sources: &[Source]) -> LoadOptions {
         let (key, value) = setting.split_once('=').expect("KEY=VALUE");
         let number = || value.parse().expect("a number");
         match key {
+            "now" => options.now = parse_time(value).unwrap(),
             "trust-domain" => options.trust_domain = Some(TrustDomain::parse(value).unwrap()),
             "file-bytes" => options.limits.file_bytes = number(),
             "depth" => options.limits.depth = number(),

@@ -93,7 +93,11 @@ impl PolicyStore {
             Seen::Documents(digest) => digest.clone(),
             Seen::Unreadable(_) => return,
         };
-        match load(sources, &self.options) {
+        let options = LoadOptions {
+            now,
+            ..self.options.clone()
+        };
+        match load(sources, &options) {
             Ok(loaded) => {
                 let counts = loaded.counts;
                 self.live.set_policies(Policies {

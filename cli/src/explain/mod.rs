@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use callgate_policy::{
-    Caller, Decision, Request, SpiffeId, Timestamp, Verdict,
+    Caller, Decision, Request, SpiffeId, Verdict,
     document::{Limits, LoadError, LoadOptions, Loaded, load},
 };
-use callgate_server::store::read_sources;
+use callgate_server::{clock, store::read_sources};
 
 pub(crate) use call::{Call, Header};
 pub(crate) use identity::Identity;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let decision = loaded
         .policies
-        .decide(&request, args.at.unwrap_or_else(now));
+        .decide(&request, args.at.unwrap_or_else(clock::now));
     let asked = Asked {
         from: &from,
         to: &to,
@@ -65,6 +65,7 @@ struct Asked<'a> {
 fn policies(args: &ExplainArgs) -> anyhow::Result<Loaded> {
     let sources = read_sources(&args.policies)?;
     let options = LoadOptions {
+        now: clock::now(),
         trust_domain: args.trust_domain.clone(),
         limits: Limits::default(),
     };
@@ -81,10 +82,6 @@ fn policies(args: &ExplainArgs) -> anyhow::Result<Loaded> {
             )
         }
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
 /// Whether somebody was let in that the rules refuse.

@@ -87,6 +87,10 @@ codes! {
     InvalidText = "CG109",
     /// Not a point in time: RFC 3339 with date, time and offset.
     InvalidTime = "CG110",
+    /// Not a length of time: a whole number and `d` or `h`.
+    InvalidDuration = "CG111",
+    /// Not a directory within the one that holds the policies.
+    InvalidDirectory = "CG112",
 
     /// Not a SPIFFE ID, nor a pattern of one, nor the name of a group.
     InvalidCaller = "CG201",
@@ -111,6 +115,10 @@ codes! {
     WhenUnsupported = "CG210",
     /// Two rules of one document with the same name.
     DuplicateRule = "CG211",
+    /// A capture where there is nothing that could bind it.
+    IdleCapture = "CG212",
+    /// An alias that is none: the other name is the same.
+    AliasOfItself = "CG213",
 
     /// Two documents of one kind with the same name, whatever their namespaces.
     DuplicateDocument = "CG301",
@@ -127,6 +135,17 @@ codes! {
     /// The set is larger than the compiled form can hold, mostly because large groups are
     /// used by many rules.
     SetTooLarge = "CG307",
+    /// Two entries of one list of the `MeshPolicy` about the same.
+    DuplicateEntry = "CG308",
+    /// An identity of a trust domain that the `MeshPolicy` does not accept: no such caller
+    /// ever gets in.
+    UnacceptedTrustDomain = "CG309",
+    /// An exception that lasts longer than the `MeshPolicy` lets one.
+    ExceptionTooLong = "CG310",
+    /// An allow rule whose `from` is as wide as the `MeshPolicy` forbids.
+    ForbiddenFrom = "CG311",
+    /// A document for a service whose policy, by the `MeshPolicy`, others write.
+    NotAnAuthor = "CG312",
 }
 
 impl fmt::Display for Code {

@@ -27,7 +27,7 @@ use finding::{Finding, Sink};
 use raw::Documents;
 use source::Span;
 
-use crate::{BuildError, PolicySet, TrustDomain};
+use crate::{BuildError, PolicySet, Timestamp, TrustDomain};
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Findings, Place};
@@ -38,6 +38,9 @@ pub use time::{TimeError, parse_time};
 /// What a loader may be told from outside the documents.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
+    /// When. An operator may bound how long exceptions last from now on; at the default,
+    /// the beginning of time, every one of them lasts too long for that.
+    pub now: Timestamp,
     /// What relative identities belong to, if no `MeshPolicy` says so.
     pub trust_domain: Option<TrustDomain>,
     /// How much is read.

@@ -31,6 +31,7 @@ pub(super) struct Documents<'s> {
 #[derive(Debug)]
 pub(super) struct Service<'s> {
     pub(super) name: Option<Written<'s>>,
+    pub(super) namespace: Option<Written<'s>>,
     /// The document.
     pub(super) span: Span,
     pub(super) services: Vec<Written<'s>>,
@@ -60,9 +61,60 @@ pub(super) struct Mesh<'s> {
     pub(super) trust_domain: TrustDomainField,
     pub(super) unpolicied: Enforcement,
     pub(super) identity: Enforcement,
+    /// `acceptedTrustDomains`, and where it is written.
+    pub(super) accepted: Option<(Vec<TrustDomain>, Span)>,
+    pub(super) aliases: Vec<Alias<'s>>,
+    pub(super) gateways: Vec<Gateway<'s>>,
+    pub(super) forwarders: Vec<Forwarder<'s>>,
+    pub(super) guardrails: Guardrails<'s>,
+    /// `authors`, and where it is written.
+    pub(super) authors: Option<(Vec<Author<'s>>, Span)>,
+    pub(super) rules: Rules<'s>,
+}
+
+/// An entry of `spec.gateways` of a `MeshPolicy`.
+#[derive(Debug)]
+pub(super) struct Gateway<'s> {
+    pub(super) id: Option<Written<'s>>,
+    pub(super) for_services: Vec<Written<'s>>,
+}
+
+/// An entry of `spec.aliases`.
+#[derive(Debug)]
+pub(super) struct Alias<'s> {
+    /// The entry.
+    pub(super) span: Span,
+    /// `trustDomain`: whose callers have the other name.
+    pub(super) trust_domain: Option<(TrustDomain, Span)>,
+    /// `as`: where that name is.
+    pub(super) other: Option<(TrustDomain, Span)>,
+    pub(super) paths: Vec<Written<'s>>,
+}
+
+/// An entry of `spec.forwarders`.
+#[derive(Debug)]
+pub(super) struct Forwarder<'s> {
+    pub(super) id: Option<Written<'s>>,
+    pub(super) may_assert: Vec<Written<'s>>,
+    pub(super) for_services: Vec<Written<'s>>,
+}
+
+/// `spec.guardrails`.
+#[derive(Debug, Default)]
+pub(super) struct Guardrails<'s> {
     /// `shadow: Forbid`, where it is written.
     pub(super) forbids_shadow: Option<Span>,
-    pub(super) rules: Rules<'s>,
+    /// `longestException` in milliseconds, and where it is written.
+    pub(super) longest_exception: Option<(i64, Span)>,
+    pub(super) forbidden_from: Vec<Written<'s>>,
+}
+
+/// An entry of `spec.authors`.
+#[derive(Debug)]
+pub(super) struct Author<'s> {
+    pub(super) directory: Option<Written<'s>>,
+    pub(super) namespace: Option<Written<'s>>,
+    pub(super) for_services: Vec<Written<'s>>,
 }
 
 /// `spec.trustDomain` of a `MeshPolicy`.

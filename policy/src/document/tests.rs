@@ -5,7 +5,7 @@ use crate::{
     CallerPattern, Operation, PathOptions, SpiffeId, Timestamp,
     spec::{
         Callers, Enforcement, ExceptionSpec, FromSpec, MeshSpec, PolicySetSpec, RuleSpec,
-        ServiceSpec, ToSpec,
+        ServiceSpec, ToSpec, TrustSpec,
     },
 };
 
@@ -265,6 +265,7 @@ fn expected(wanted: &Wanted) -> PolicySetSpec {
             file: "mesh.yaml".to_owned(),
             unpolicied: Enforcement::Enforce,
             identity: Enforcement::Enforce,
+            trust: TrustSpec::default(),
             allow: Vec::new(),
             deny: Vec::new(),
         }),

@@ -23,6 +23,25 @@ pub fn parse_time(text: &str) -> Result<Timestamp, TimeError> {
     }
 }
 
+/// Reads a length of time as milliseconds: a whole number of days, `90d`, or hours,
+/// `36h`; at least one, ten years at most.
+pub(super) fn parse_duration(text: &str) -> Option<i64> {
+    const HOUR: i64 = 60 * 60 * 1_000;
+    const LONGEST: i64 = 3_650 * 24 * HOUR;
+    let (number, unit) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+        (Some(days), _) => (days, 24 * HOUR),
+        (_, Some(hours)) => (hours, HOUR),
+        (None, None) => return None,
+    };
+    // `parse` would take a sign.
+    let number: i64 = number
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| number.parse().ok())??;
+    let millis = number.checked_mul(unit)?;
+    (1..=LONGEST).contains(&millis).then_some(millis)
+}
+
 /// Why a text is not a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -198,6 +217,29 @@ mod tests {
         for (text, error, suggestion) in cases {
             assert_eq!(parse_time(text), Err(error), "{text}");
             assert_eq!(error.suggestion(text).as_deref(), suggestion, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_days_or_hours() {
+        const HOUR: i64 = 3_600_000;
+        let cases = [
+            ("90d", Some(90 * 24 * HOUR)),
+            ("36h", Some(36 * HOUR)),
+            ("3650d", Some(3_650 * 24 * HOUR)),
+            ("3651d", None),
+            ("0d", None),
+            ("-1d", None),
+            ("+1d", None),
+            ("1.5d", None),
+            ("d", None),
+            ("90", None),
+            ("90 d", None),
+            ("99999999999999999999d", None),
+            ("9223372036854775807h", None),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(parse_duration(text), millis, "{text}");
         }
     }
 }

@@ -168,6 +168,15 @@ impl Side {
 }
 
 impl Matches {
+    /// The first of both.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let first = |a: Option<u32>, b| a.into_iter().chain(b).min();
+        Self {
+            rule: first(self.rule, other.rule),
+            expired: first(self.expired, other.expired),
+        }
+    }
+
     /// Whether a rule that holds stands before `rule`.
     fn is_before(&self, rule: u32) -> bool {
         self.rule.is_some_and(|best| best <= rule)

@@ -16,24 +16,11 @@ use crate::{
 impl<'a> Compiler<'a, '_> {
     /// A service that is called: one exact identity, which no other document names.
     pub(super) fn callee(&mut self, written: &'a Written<'a>) -> Option<SpiffeId> {
-        if is_group_name(written) {
-            let message = format!(
-                "`{}` is not a service: it has no `/`",
-                Quoted(&written.text)
-            );
-            let finding = Finding::new(Code::NotExact, written.span, message);
-            self.sink
-                .push(finding.help("a service is one exact identity, as in `/ns/shop/sa/orders`"));
-            return None;
-        }
-        let pattern = self.pattern(written)?;
-        let Some(id) = pattern.exact().cloned() else {
-            let message = format!("`{}` is a pattern, not one service", Quoted(&written.text));
-            let finding = Finding::new(Code::NotExact, written.span, message);
-            self.sink
-                .push(finding.help("name each service: two documents must never decide about one"));
-            return None;
-        };
+        let id = self.exact(
+            written,
+            "service",
+            "name each service: two documents must never decide about one",
+        )?;
         let first = *self.services.entry(id.clone()).or_insert(written.span);
         if first != written.span {
             let message = format!("a second policy for `{id}`");
@@ -43,6 +30,54 @@ impl<'a> Compiler<'a, '_> {
                 .push(finding.help("a service has one policy: put the rules into one document"));
         }
         Some(id)
+    }
+
+    /// One exact identity, of what is called a `noun`; `why` a pattern is none.
+    pub(super) fn exact(
+        &mut self,
+        written: &'a Written<'a>,
+        noun: &str,
+        why: &str,
+    ) -> Option<SpiffeId> {
+        if is_group_name(written) {
+            let message = format!("`{}` is not a {noun}: it has no `/`", Quoted(&written.text));
+            let finding = Finding::new(Code::NotExact, written.span, message);
+            self.sink.push(finding.help(format!(
+                "a {noun} is one exact identity, as in `/ns/shop/sa/orders`"
+            )));
+            return None;
+        }
+        let pattern = self.pattern(written)?;
+        let id = pattern.exact().cloned();
+        if id.is_none() {
+            let message = format!("`{}` is a pattern, not one {noun}", Quoted(&written.text));
+            let finding = Finding::new(Code::NotExact, written.span, message);
+            self.sink.push(finding.help(why));
+        }
+        id
+    }
+
+    /// Identities where nothing is captured and groups have no place.
+    pub(super) fn identities(&mut self, list: &'a [Written<'a>]) -> Vec<CallerPattern> {
+        let list = list.iter();
+        list.filter_map(|one| self.plain(one, self.domain))
+            .collect()
+    }
+
+    /// One of them, relative to `domain`.
+    pub(super) fn plain(
+        &mut self,
+        written: &'a Written<'a>,
+        domain: Option<&TrustDomain>,
+    ) -> Option<CallerPattern> {
+        let pattern = self.pattern_in(written, domain)?;
+        if let Some(name) = pattern.captures().next() {
+            let message = format!("nothing can be bound here, but `{{{name}}}` is captured");
+            let finding = Finding::new(Code::IdleCapture, written.span, message);
+            self.sink.push(finding.help("write `*` for any segment"));
+            return None;
+        }
+        Some(pattern)
     }
 
     /// A `CallerGroup`, to be found by its name.
@@ -151,13 +186,21 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn pattern(&mut self, written: &'a Written<'a>) -> Option<CallerPattern> {
-        let parsed = match (&self.domain, written.text.starts_with('/')) {
+        self.pattern_in(written, self.domain)
+    }
+
+    fn pattern_in(
+        &mut self,
+        written: &Written<'_>,
+        domain: Option<&TrustDomain>,
+    ) -> Option<CallerPattern> {
+        let parsed = match (domain, written.text.starts_with('/')) {
             (None, true) => {
                 self.relative.push(written.span);
                 // What else is wrong with it does not depend on the domain.
                 CallerPattern::parse(&written.text, placeholder().as_ref())
             }
-            (domain, _) => CallerPattern::parse(&written.text, *domain),
+            (domain, _) => CallerPattern::parse(&written.text, domain),
         };
         parsed
             .map_err(|error| {

@@ -6,7 +6,9 @@
 
 mod callers;
 mod domain;
+mod guardrails;
 mod rules;
+mod trust;
 mod unique;
 
 use std::collections::HashMap;
@@ -17,9 +19,11 @@ use super::{
     raw::{Documents, Mesh, Service},
     source::Span,
 };
+use guardrails::{Guard, Side};
+
 use crate::{
-    CallerPattern, SpiffeId, TrustDomain,
-    spec::{MeshSpec, PolicySetSpec, ServiceSpec},
+    CallerPattern, SpiffeId, Timestamp, TrustDomain,
+    spec::{MeshSpec, PolicySetSpec, ServiceSpec, TrustSpec},
 };
 
 /// Compiles `documents`. What comes out is whole only if nothing was found.
@@ -32,8 +36,11 @@ pub(super) fn compile(
     unique::check(documents, sink);
     forbid_shadow(documents, sink);
     let trust_domain = domain::choose(documents, options, sink);
+    let mesh = documents.meshes.first();
     let mut compiler = Compiler {
         sources,
+        now: options.now,
+        guard: Guard::default(),
         domain: trust_domain.as_ref(),
         groups: HashMap::new(),
         services: HashMap::new(),
@@ -45,8 +52,13 @@ pub(super) fn compile(
     for group in &documents.groups {
         compiler.group(group);
     }
+    // First, because it says what the other documents are held to.
+    let trust = mesh.map(|one| compiler.trust(one));
+    if let Some(mesh) = mesh {
+        compiler.guard = compiler.guard(mesh, trust.as_ref());
+    }
     let spec = PolicySetSpec {
-        mesh: documents.meshes.first().map(|one| compiler.mesh(one)),
+        mesh: mesh.map(|one| compiler.mesh(one, trust.unwrap_or_default())),
         services: documents
             .services
             .iter()
@@ -71,6 +83,8 @@ pub(super) struct Compiled {
 /// What is known while documents are compiled one after the other.
 struct Compiler<'a, 'k> {
     sources: &'a [Source],
+    now: Timestamp,
+    guard: Guard<'a>,
     /// What relative identities belong to.
     domain: Option<&'a TrustDomain>,
     /// Members by the name of their group.
@@ -88,28 +102,31 @@ struct Compiler<'a, 'k> {
 
 impl<'a> Compiler<'a, '_> {
     fn service(&mut self, service: &'a Service<'a>) -> ServiceSpec {
+        let namespace = service.namespace.as_ref();
+        let callees = service.services.iter().filter_map(|one| {
+            let id = self.callee(one)?;
+            self.guard_author(one, namespace, &id);
+            Some(id)
+        });
+        let services = callees.collect();
         ServiceSpec {
             name: service
                 .name
                 .as_ref()
                 .map_or_else(String::new, |name| name.text.to_string()),
             file: self.file(service.span),
-            services: service
-                .services
-                .iter()
-                .filter_map(|one| self.callee(one))
-                .collect(),
+            services,
             owner: service.owner.clone(),
             help: service.help.clone(),
             enforcement: service.enforcement,
             paths: service.paths,
             keep_override_headers: service.keep_override_headers,
-            allow: self.rules(&service.rules.allow, service.paths),
-            deny: self.rules(&service.rules.deny, service.paths),
+            allow: self.rules(&service.rules.allow, service.paths, Side::ServiceAllow),
+            deny: self.rules(&service.rules.deny, service.paths, Side::Deny),
         }
     }
 
-    fn mesh(&mut self, mesh: &'a Mesh<'a>) -> MeshSpec {
+    fn mesh(&mut self, mesh: &'a Mesh<'a>, trust: TrustSpec) -> MeshSpec {
         // Rules of the mesh hold for services of any path options, so nothing is kept.
         let paths = crate::PathOptions::default();
         MeshSpec {
@@ -120,8 +137,9 @@ impl<'a> Compiler<'a, '_> {
             file: self.file(mesh.span),
             unpolicied: mesh.unpolicied,
             identity: mesh.identity,
-            allow: self.rules(&mesh.rules.allow, paths),
-            deny: self.rules(&mesh.rules.deny, paths),
+            trust,
+            allow: self.rules(&mesh.rules.allow, paths, Side::MeshAllow),
+            deny: self.rules(&mesh.rules.deny, paths, Side::Deny),
         }
     }
 
@@ -139,7 +157,11 @@ impl<'a> Compiler<'a, '_> {
 }
 
 fn forbid_shadow(documents: &Documents<'_>, sink: &mut Sink) {
-    let Some(forbidden) = documents.meshes.iter().find_map(|mesh| mesh.forbids_shadow) else {
+    let Some(forbidden) = documents
+        .meshes
+        .iter()
+        .find_map(|mesh| mesh.guardrails.forbids_shadow)
+    else {
         return;
     };
     for shadow in documents

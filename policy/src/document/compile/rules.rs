@@ -6,7 +6,7 @@ use super::{
         raw::{Rule, Written},
         yaml::quote,
     },
-    Code, Compiler,
+    Code, Compiler, Side,
 };
 use crate::{
     BindingError, Operation, PathOptions, PatternError, PatternErrorKind, check_captures,
@@ -14,11 +14,17 @@ use crate::{
 };
 
 impl<'a> Compiler<'a, '_> {
-    pub(super) fn rules(&mut self, rules: &'a [Rule<'a>], paths: PathOptions) -> Vec<RuleSpec> {
-        rules.iter().map(|rule| self.rule(rule, paths)).collect()
+    pub(super) fn rules(
+        &mut self,
+        rules: &'a [Rule<'a>],
+        paths: PathOptions,
+        side: Side,
+    ) -> Vec<RuleSpec> {
+        let rules = rules.iter();
+        rules.map(|rule| self.rule(rule, paths, side)).collect()
     }
 
-    fn rule(&mut self, rule: &'a Rule<'a>, paths: PathOptions) -> RuleSpec {
+    fn rule(&mut self, rule: &'a Rule<'a>, paths: PathOptions, side: Side) -> RuleSpec {
         // Entries that are refused are left out here, so each keeps its place beside it.
         let from = rule
             .from
@@ -43,6 +49,14 @@ impl<'a> Compiler<'a, '_> {
                 expires: exception.expires,
             }),
         };
+        for (from, written) in spec.from.iter().zip(&from_written) {
+            self.guard_from(written, &from.callers, side);
+        }
+        if side == Side::ServiceAllow
+            && let Some(exception) = rule.exception
+        {
+            self.guard_exception(exception);
+        }
         for error in check_captures(&spec).err().unwrap_or_default() {
             self.unbound(&error, &from_written, &to_written);
         }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Where fields belong that were written somewhere else.
-const HOMES: [(&str, &[&str]); 6] = [
+const HOMES: [(&str, &[&str]); 9] = [
     (
         "the document, beside `spec`",
         &["apiVersion", "kind", "metadata"],
@@ -33,9 +33,20 @@ const HOMES: [(&str, &[&str]); 6] = [
             "trustDomain",
             "unpolicied",
             "identity",
-            "shadow",
+            "acceptedTrustDomains",
+            "aliases",
+            "gateways",
+            "forwarders",
+            "guardrails",
+            "authors",
         ],
     ),
+    (
+        "`spec.guardrails`",
+        &["shadow", "longestException", "forbiddenFrom"],
+    ),
+    ("an entry of `spec.forwarders`", &["mayAssert"]),
+    ("an entry of `spec.authors`", &["directory"]),
     (
         "`spec.paths`",
         &["encodedSlash", "parameters", "trailingSlash"],
@@ -107,6 +118,12 @@ impl<'s> Fields<'s> {
     pub(super) fn take(&mut self, name: &str) -> Option<Entry<'s>> {
         let at = self.entries.iter().position(|entry| entry.key == name)?;
         Some(self.entries.swap_remove(at))
+    }
+
+    /// Where the key of the field `name` stands, if it is there.
+    pub(super) fn span(&self, name: &str) -> Option<Span> {
+        let entry = self.entries.iter().find(|entry| entry.key == name);
+        entry.map(|entry| entry.key_span)
     }
 
     /// Makes a finding if some of these fields are not there.

@@ -8,7 +8,7 @@ use super::{
         source::Span,
         yaml::Node,
     },
-    Fields, Shape, What, rules, text,
+    Fields, Shape, What, guardrails, rules, text, trust,
     values::word,
 };
 use crate::{SpiffeIdError, TrustDomain, spec::Enforcement};
@@ -19,7 +19,12 @@ const SHAPE: Shape = Shape {
         "trustDomain",
         "unpolicied",
         "identity",
-        "shadow",
+        "acceptedTrustDomains",
+        "aliases",
+        "gateways",
+        "forwarders",
+        "guardrails",
+        "authors",
         "allow",
         "deny",
     ],
@@ -52,22 +57,34 @@ pub(super) fn read<'s>(
         trust_domain: trust_domain.unwrap_or_default(),
         unpolicied: switch(&mut fields, "unpolicied", &unpolicied, sink),
         identity: switch(&mut fields, "identity", &identity, sink),
-        forbids_shadow: forbids_shadow(&mut fields, sink),
+        accepted: trust::accepted(&mut fields, sink),
+        aliases: trust::aliases(&mut fields, sink),
+        gateways: trust::gateways(&mut fields, sink),
+        forwarders: trust::forwarders(&mut fields, sink),
+        guardrails: guardrails::read(&mut fields, sink),
+        authors: guardrails::authors(&mut fields, sink),
         rules: rules::read(&mut fields, sink),
     })
 }
 
 fn trust_domain(node: Node<'_>, sink: &mut Sink) -> TrustDomainField {
-    let Some(written) = text(node, What::Field("trustDomain"), sink) else {
-        return TrustDomainField::Invalid;
-    };
-    match TrustDomain::parse(&written.text) {
-        Ok(domain) => TrustDomainField::Given(domain, written.span),
-        Err(error) => {
-            sink.push(invalid_trust_domain(&written, &error));
-            TrustDomainField::Invalid
-        }
+    match domain(node, What::Field("trustDomain"), sink) {
+        Some((domain, span)) => TrustDomainField::Given(domain, span),
+        None => TrustDomainField::Invalid,
     }
+}
+
+/// The name of a trust domain.
+pub(super) fn domain(
+    node: Node<'_>,
+    what: What<'_>,
+    sink: &mut Sink,
+) -> Option<(TrustDomain, Span)> {
+    let written = text(node, what, sink)?;
+    TrustDomain::parse(&written.text)
+        .map_err(|error| sink.push(invalid_trust_domain(&written, &error)))
+        .ok()
+        .map(|domain| (domain, written.span))
 }
 
 fn invalid_trust_domain(written: &Written<'_>, error: &SpiffeIdError) -> Finding {
@@ -99,17 +116,4 @@ fn switch(
     entry
         .and_then(|entry| word(entry.value, field, words, sink))
         .unwrap_or_default()
-}
-
-/// `shadow: Forbid`, and where it stands.
-fn forbids_shadow(fields: &mut Fields<'_>, sink: &mut Sink) -> Option<Span> {
-    let entry = fields.take("shadow")?;
-    let span = entry.value.span;
-    let forbids = word(
-        entry.value,
-        "shadow",
-        &[("Allow", false), ("Forbid", true)],
-        sink,
-    )?;
-    forbids.then_some(span)
 }

@@ -24,22 +24,31 @@ const SHAPE: Shape = Shape {
 /// takes for the name of an object.
 const LONGEST_NAME: usize = 253;
 
-/// `metadata.name`.
-pub(super) fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
-    let mut fields = Fields::open(node, What::Field("metadata"), &SHAPE, sink)?;
+/// What a document is called.
+#[derive(Default)]
+pub(super) struct Metadata<'s> {
+    pub(super) name: Option<Written<'s>>,
+    pub(super) namespace: Option<Written<'s>>,
+}
+
+/// Reads `metadata`.
+pub(super) fn read<'s>(node: Node<'s>, sink: &mut Sink) -> Metadata<'s> {
+    let what = What::Field("metadata");
+    let Some(mut fields) = Fields::open(node, what, &SHAPE, sink) else {
+        return Metadata::default();
+    };
     for field in ["labels", "annotations"] {
         if let Some(entry) = fields.take(field) {
             labels(entry.value, field, sink);
         }
     }
-    if let Some(entry) = fields.take("namespace") {
-        checked(entry.value, "namespace", sink);
-    }
-    let name = fields.take("name")?;
-    checked(name.value, "name", sink)
+    let mut take = |field| checked(fields.take(field)?.value, field, sink);
+    let (namespace, name) = (take("namespace"), take("name"));
+    Metadata { name, namespace }
 }
 
-fn checked<'s>(node: Node<'s>, field: &str, sink: &mut Sink) -> Option<Written<'s>> {
+/// A text that may be the name of something.
+pub(super) fn checked<'s>(node: Node<'s>, field: &str, sink: &mut Sink) -> Option<Written<'s>> {
     let name = text(node, What::Field(field), sink)?;
     let Some(fault) = fault(&name.text) else {
         return Some(name);

@@ -6,10 +6,12 @@
 mod exception;
 mod fields;
 mod group;
+mod guardrails;
 mod mesh;
 mod metadata;
 mod rules;
 mod service;
+mod trust;
 mod values;
 
 use super::{
@@ -20,6 +22,7 @@ use super::{
     yaml::Node,
 };
 use fields::{Fields, Shape};
+use metadata::Metadata;
 use values::{What, text};
 
 /// The group and version of every document.
@@ -48,12 +51,13 @@ fn content<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) -
     api_version(&mut fields, sink);
     let kind = kind(&mut fields, sink)?;
     fields.require(&SHAPE, &["metadata", "spec"], sink);
-    let metadata = fields.take("metadata");
-    let name = metadata.and_then(|entry| metadata::name(entry.value, sink));
+    let entry = fields.take("metadata");
+    let metadata = entry.map(|entry| metadata::read(entry.value, sink));
+    let Metadata { name, namespace } = metadata.unwrap_or_default();
     let spec = fields.take("spec").map(|entry| entry.value);
     match kind {
         Kind::Service => {
-            let read = spec.and_then(|spec| service::read(name, span, spec, sink));
+            let read = spec.and_then(|spec| service::read(name, namespace, span, spec, sink));
             documents.services.extend(read);
         }
         Kind::Group => {

@@ -44,6 +44,7 @@ const HELP_CHARACTERS: usize = 1_024;
 /// Reads `spec`; `None` if nothing can be said of it.
 pub(super) fn read<'s>(
     name: Option<Written<'s>>,
+    namespace: Option<Written<'s>>,
     span: Span,
     spec: Node<'s>,
     sink: &mut Sink,
@@ -60,6 +61,7 @@ pub(super) fn read<'s>(
     let (enforcement, shadow) = enforcement(&mut fields, sink);
     Some(Service {
         name,
+        namespace,
         span,
         services: services.map_or_else(Vec::new, |entry| texts(entry.value, "services", sink)),
         owner,
