@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use callgate_policy::{Timestamp, TrustDomain};
@@ -25,6 +28,8 @@ pub struct Condition {
     pub policies: Loads,
     /// The trust bundles, by trust domain.
     pub bundles: BTreeMap<TrustDomain, Loads>,
+    /// What is wrong with sources of several trust bundles, by their names.
+    pub bundle_sources: BTreeMap<Arc<str>, String>,
     /// The server is about to stop.
     pub draining: bool,
 }
@@ -40,6 +45,8 @@ pub struct Loads {
     pub last_success: Option<Timestamp>,
     /// What is wrong with what is there now, in one line.
     pub fault: Option<String>,
+    /// What will go wrong unless somebody does something, in one line.
+    pub warning: Option<String>,
 }
 
 /// Whether the server can be sent Checks.
@@ -47,8 +54,8 @@ pub struct Loads {
 pub enum Readiness {
     /// All is well.
     Ready,
-    /// It decides, but by older documents or bundles than those that are there: each
-    /// reason in one line.
+    /// It decides, but by older documents or bundles than those that are there, or will
+    /// soon not be able to: each reason in one line.
     Degraded(Vec<String>),
     /// It has never had a valid set of policies, or is about to stop.
     NotReady(String),
@@ -123,9 +130,11 @@ impl Condition {
         let policies = self.policies.fault.iter();
         let mut faults: Vec<String> = policies.map(|fault| format!("policies: {fault}")).collect();
         for (domain, loads) in &self.bundles {
-            let fault = loads.fault.iter();
-            faults.extend(fault.map(|fault| format!("trust bundle of `{domain}`: {fault}")));
+            let told = loads.fault.iter().chain(&loads.warning);
+            faults.extend(told.map(|told| format!("trust bundle of `{domain}`: {told}")));
         }
+        let sources = self.bundle_sources.iter();
+        faults.extend(sources.map(|(name, fault)| format!("trust bundles of the {name}: {fault}")));
         if faults.is_empty() {
             Readiness::Ready
         } else {

@@ -6,7 +6,10 @@ use arc_swap::{ArcSwap, Guard};
 use callgate_policy::{PolicySet, document::Counts};
 use ring::digest::{Context, SHA256};
 
-use crate::svid::{Verifier, hex};
+use crate::{
+    bundle::TrustBundle,
+    svid::{Verifier, hex},
+};
 
 /// Part of every revision: another compiler may read the same documents differently.
 const COMPILER: &str = concat!("callgate ", env!("CARGO_PKG_VERSION"));
@@ -63,10 +66,12 @@ impl Live {
         self.replace(|current| Snapshot::new(policies, Arc::clone(&current.verifier)));
     }
 
-    /// Verifies by `verifier` from now on. What another one remembers is forgotten.
-    pub fn set_verifier(&self, verifier: Verifier) {
-        let verifier = Arc::new(verifier);
-        self.replace(|current| Snapshot::new(current.policies.clone(), verifier));
+    /// Verifies by `bundles` from now on. What a changed one has verified is forgotten.
+    pub fn set_bundles(&self, bundles: impl IntoIterator<Item = TrustBundle>) {
+        self.replace(|current| {
+            let verifier = current.verifier.with_bundles(bundles);
+            Snapshot::new(current.policies.clone(), Arc::new(verifier))
+        });
     }
 
     fn replace(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {

@@ -3,7 +3,7 @@
 use callgate_policy::{Timestamp, TrustDomain};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use time::OffsetDateTime;
 
@@ -82,6 +82,17 @@ impl Authority {
         params
             .signed_by(&KeyPair::generate().unwrap(), &self.issuer)
             .unwrap()
+    }
+
+    /// The DER of an authority below this one that has `key`.
+    pub(crate) fn cross_signed(&self, key: &impl PublicKeyData) -> Vec<u8> {
+        let params = authority("other", self.moment, |_| {});
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
+        certificate.der().to_vec()
+    }
+
+    pub(crate) fn key(&self) -> &KeyPair {
+        self.issuer.key()
     }
 
     pub(crate) fn der(&self) -> Vec<u8> {

@@ -14,7 +14,12 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 
-use crate::{bundle::BundleStore, clock, health::Health, live::Live, store::PolicyStore};
+use crate::{
+    bundle::{BundleFiles, Bundles},
+    clock,
+    health::Health,
+    store::PolicyStore,
+};
 
 /// Between two looks without any word from the system.
 const POLL: Duration = Duration::from_secs(1);
@@ -27,10 +32,10 @@ const QUIET: Duration = Duration::from_millis(40);
 pub struct Reloaded {
     /// The policies.
     pub policies: PolicyStore,
-    /// The trust bundles.
-    pub bundles: BundleStore,
-    /// Where bundles go.
-    pub live: Arc<Live>,
+    /// The trust bundles in files.
+    pub bundle_files: BundleFiles,
+    /// All trust bundles, which time changes as well.
+    pub bundles: Arc<Bundles>,
     /// Who is told of every look.
     pub health: Arc<Health>,
 }
@@ -58,7 +63,7 @@ impl Reloader {
     pub fn start(directory: &Path, reloaded: Reloaded) -> std::io::Result<Self> {
         // One pending wake is as good as many.
         let (wake, woken) = mpsc::sync_channel(1);
-        let watcher = watch(directory, &reloaded.bundles, wake.clone());
+        let watcher = watch(directory, &reloaded.bundle_files, wake.clone());
         let thread = std::thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || run(reloaded, &woken))?;
@@ -89,12 +94,13 @@ fn run(mut reloaded: Reloaded, woken: &mpsc::Receiver<Wake>) {
         let now = clock::now();
         let Reloaded {
             policies,
+            bundle_files,
             bundles,
-            live,
             health,
         } = &mut reloaded;
         policies.rescan(QUIET, now);
-        bundles.rescan(live, health, QUIET, now);
+        bundle_files.rescan(QUIET, now);
+        bundles.look_ahead(now);
         health.scanned(now);
     }
 }
@@ -102,7 +108,7 @@ fn run(mut reloaded: Reloaded, woken: &mpsc::Receiver<Wake>) {
 /// Without a watcher, polling alone finds every change, a second later.
 fn watch(
     directory: &Path,
-    bundles: &BundleStore,
+    bundles: &BundleFiles,
     wake: mpsc::SyncSender<Wake>,
 ) -> Option<RecommendedWatcher> {
     let told = move |event: notify::Result<Event>| {

@@ -4,7 +4,10 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use callgate_policy::TrustDomain;
-use callgate_server::serve::{self, Config, Listen, Running};
+use callgate_server::{
+    bundle::BundleEndpoint,
+    serve::{self, Config, Listen, Running},
+};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -16,9 +19,16 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = "policies")]
     policies: PathBuf,
 
-    /// Roots of a trust domain, PEM; once for each trust domain; watched
-    #[arg(long, value_name = "DOMAIN=FILE", required = true, value_parser = trust_bundle)]
+    /// Roots of a trust domain, PEM or a SPIFFE bundle (JWKS); once for each trust
+    /// domain; watched
+    #[arg(long, value_name = "DOMAIN=FILE", value_parser = trust_bundle)]
     trust_bundle: Vec<(TrustDomain, PathBuf)>,
+
+    /// SPIFFE bundle endpoint of a trust domain, polled:
+    /// `DOMAIN=https_web,URL` or `DOMAIN=https_spiffe,SPIFFE_ID,URL`; with
+    /// --trust-bundle for the same trust domain, that file is what it begins with
+    #[arg(long, value_name = "DOMAIN=PROFILE,…,URL")]
+    bundle_endpoint: Vec<BundleEndpoint>,
 
     /// What relative identities belong to, if no MeshPolicy says so
     #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
@@ -98,6 +108,7 @@ fn config(args: ServeArgs) -> Config {
         policies: args.policies,
         trust_domain: args.trust_domain,
         trust_bundles: args.trust_bundle,
+        bundle_endpoints: args.bundle_endpoint,
         listen: args.listen,
         admin: args.admin,
         decision_log: (!to_stdout).then_some(args.decision_log),

@@ -106,6 +106,7 @@ fn without_policies(scratch: &std::path::Path) -> Result<Config> {
         policies,
         trust_domain: None,
         trust_bundles: vec![(TrustDomain::parse(TRUST_DOMAIN)?, bundle)],
+        bundle_endpoints: Vec::new(),
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(scratch.join("decisions.jsonl")),

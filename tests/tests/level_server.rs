@@ -143,6 +143,7 @@ fn config(world: World, pki: &Pki, directory: &Path) -> Result<Config> {
         policies: world.policies().unwrap_or(none),
         trust_domain: None,
         trust_bundles: bundles.into_iter().collect::<Result<_>>()?,
+        bundle_endpoints: Vec::new(),
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(decision_log(world, directory)),

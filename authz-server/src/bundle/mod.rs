@@ -1,17 +1,37 @@
 //! Trust bundles: the roots of each trust domain.
+//!
+//! ```text
+//!   files ──────────┐ one trust domain each: Feed
+//!   endpoints ──────┤
+//!   Workload API ───┘ several at once: FeedOfSeveral
+//!        └──► Bundles ──► Live::set_bundles, one swap
+//!             (last good, age, faults) ──► Health, metrics
+//! ```
+//!
+//! Whoever feeds a bundle, it stays until a better one comes; and no bundle ever
+//! vouches for another trust domain than its own.
 
-mod store;
+mod bundles;
+mod endpoint;
+mod files;
+mod jwks;
+mod outlook;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use callgate_policy::{Timestamp, TrustDomain};
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA256, digest};
 
-pub use store::{BundleFileError, BundleStore};
+pub use bundles::{BundleState, Bundles, Feed, FeedOfSeveral, Taken};
+pub use endpoint::{AddressError, BundleEndpoint, Endpoints, RootsError};
+pub use files::{BundleFileError, BundleFiles};
+pub use jwks::{JwksError, KeyError};
 
-use crate::svid::{Anchor, AnchorError, PemError, certificates_of_file, hex};
+use crate::svid::{
+    Anchor, AnchorError, Fingerprint, PemError, certificates_of_file, fingerprint, hex,
+};
 
-/// Bytes of a bundle's file. A root is 1 to 2 KB of PEM.
+/// Bytes of a bundle as text. A root is 1 to 2 KB of PEM.
 const MAX_BYTES: usize = 1_048_576;
 /// Roots of one bundle. SPIRE keeps a handful while it rotates.
 const MAX_ANCHORS: usize = 256;
@@ -21,21 +41,26 @@ const MAX_ANCHORS: usize = 256;
 pub struct TrustBundle {
     trust_domain: TrustDomain,
     anchors: Arc<[Anchor]>,
+    hash: Fingerprint,
     digest: String,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
 }
 
-/// Why a text is not a trust bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why something is not a trust bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BundleError {
     /// Over 1 MiB.
     TooLarge,
-    /// Not a single certificate.
+    /// A PEM file without a single certificate.
     Empty,
     /// More than 256 certificates.
     TooMany,
     /// Something in it is not a whole `CERTIFICATE` block.
     Pem(PemError),
+    /// It begins as a SPIFFE bundle, but is none.
+    Jwks(JwksError),
     /// One of its certificates cannot be a root.
     Anchor {
         /// Which one, counted from 1.
@@ -46,32 +71,81 @@ pub enum BundleError {
 }
 
 impl TrustBundle {
-    /// Reads the roots of `trust_domain` from a PEM file's text.
+    /// Reads the roots of `trust_domain` from a file's text: PEM, or the SPIFFE bundle
+    /// format, which begins with `{`.
     ///
     /// # Errors
-    /// Unless every block in it is the certificate of a CA.
-    pub fn parse(trust_domain: TrustDomain, pem: &str) -> Result<Self, BundleError> {
-        if pem.len() > MAX_BYTES {
+    /// Unless every certificate in it is that of a CA; in PEM there must be one.
+    pub fn parse(trust_domain: TrustDomain, text: &str) -> Result<Self, BundleError> {
+        if text.trim_ascii_start().starts_with('{') {
+            return Self::parse_jwks(trust_domain, text);
+        }
+        if text.len() > MAX_BYTES {
             return Err(BundleError::TooLarge);
         }
-        let certificates = certificates_of_file(pem).map_err(BundleError::Pem)?;
-        match certificates.len() {
-            0 => return Err(BundleError::Empty),
-            1..=MAX_ANCHORS => {}
-            _ => return Err(BundleError::TooMany),
+        let certificates = certificates_of_file(text).map_err(BundleError::Pem)?;
+        if certificates.is_empty() {
+            return Err(BundleError::Empty);
         }
-        let mut digest = Context::new(&SHA256);
-        digest.update(trust_domain.as_str().as_bytes());
-        let mut anchors = Vec::with_capacity(certificates.len());
-        for (position, der) in (1..).zip(&certificates) {
-            digest.update(ring::digest::digest(&SHA256, der).as_ref());
-            anchors
-                .push(Anchor::parse(der).map_err(|error| BundleError::Anchor { position, error })?);
+        Self::from_der(trust_domain, &certificates)
+    }
+
+    /// Reads the roots of `trust_domain` from the SPIFFE bundle format (SPIFFE Trust
+    /// Domain and Bundle, section 4).
+    ///
+    /// # Errors
+    /// If the document is not of that format, or a root in it not the certificate of a
+    /// CA.
+    pub fn parse_jwks(trust_domain: TrustDomain, text: &str) -> Result<Self, BundleError> {
+        if text.len() > MAX_BYTES {
+            return Err(BundleError::TooLarge);
         }
+        let document = jwks::parse(text).map_err(BundleError::Jwks)?;
+        Ok(Self {
+            sequence: document.sequence,
+            refresh_hint: document.refresh_hint.map(Duration::from_secs),
+            ..Self::from_der(trust_domain, &document.roots)?
+        })
+    }
+
+    /// Takes the roots of `trust_domain`, a DER certificate each, in whatever order.
+    /// Without one the trust domain trusts nobody: that is what it says when it has
+    /// revoked all its keys (SPIFFE Trust Domain and Bundle, section 4.1.3).
+    ///
+    /// # Errors
+    /// Unless every one is the certificate of a CA, and there are at most 256.
+    pub fn from_der(
+        trust_domain: TrustDomain,
+        certificates: &[impl AsRef<[u8]>],
+    ) -> Result<Self, BundleError> {
+        if certificates.len() > MAX_ANCHORS {
+            return Err(BundleError::TooMany);
+        }
+        let mut roots = BTreeMap::new();
+        for (position, der) in (1..).zip(certificates) {
+            let der = der.as_ref();
+            let root =
+                Anchor::parse(der).map_err(|error| BundleError::Anchor { position, error })?;
+            let sha256 = fingerprint(digest(&SHA256, der).as_ref());
+            roots.entry(sha256).or_insert((position, root));
+        }
+        // A bundle is a set: the same roots in another order are the same bundle. But
+        // they are tried in the order in which they came.
+        let mut hash = Context::new(&SHA256);
+        hash.update(trust_domain.as_str().as_bytes());
+        for sha256 in roots.keys() {
+            hash.update(sha256);
+        }
+        let hash = fingerprint(hash.finish().as_ref());
+        let mut roots: Vec<(usize, Anchor)> = roots.into_values().collect();
+        roots.sort_by_key(|(position, _)| *position);
         Ok(Self {
             trust_domain,
-            anchors: anchors.into(),
-            digest: hex(digest.finish().as_ref()),
+            anchors: roots.into_iter().map(|(_, root)| root).collect(),
+            hash,
+            digest: hex(&hash),
+            sequence: None,
+            refresh_hint: None,
         })
     }
 
@@ -87,19 +161,31 @@ impl TrustBundle {
         &self.digest
     }
 
+    /// Its number (`spiffe_sequence`): a higher one supersedes.
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// How often to look for another one (`spiffe_refresh_hint`).
+    #[must_use]
+    pub const fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+
     /// How many roots there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.anchors.len()
     }
 
-    /// Never: a bundle has at least one root.
+    /// Whether the trust domain has no root, so that nobody in it can be verified.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
     }
 
-    /// The last moment at which any of the roots is valid.
+    /// The last moment at which any of the roots is valid; None without a root.
     #[must_use]
     pub fn not_after(&self) -> Option<Timestamp> {
         self.anchors.iter().map(Anchor::not_after).max()
@@ -108,7 +194,20 @@ impl TrustBundle {
     pub(crate) fn anchors(&self) -> &[Anchor] {
         &self.anchors
     }
+
+    /// [`Self::digest`], in bytes.
+    pub(crate) const fn hash(&self) -> &Fingerprint {
+        &self.hash
+    }
 }
+
+impl PartialEq for TrustBundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+}
+
+impl Eq for TrustBundle {}
 
 impl fmt::Display for BundleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +216,7 @@ impl fmt::Display for BundleError {
             Self::Empty => f.write_str("no `CERTIFICATE` block"),
             Self::TooMany => write!(f, "more than {MAX_ANCHORS} certificates"),
             Self::Pem(error) => write!(f, "{error}"),
+            Self::Jwks(error) => write!(f, "{error}"),
             Self::Anchor { position, error } => write!(f, "certificate {position}: {error}"),
         }
     }
@@ -126,6 +226,7 @@ impl std::error::Error for BundleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Pem(error) => Some(error),
+            Self::Jwks(error) => Some(error),
             Self::Anchor { error, .. } => Some(error),
             _ => None,
         }

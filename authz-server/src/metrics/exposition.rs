@@ -12,7 +12,8 @@ use prometheus_client::{
 
 use super::Metrics;
 use crate::{
-    bundle::TrustBundle,
+    bundle::{BundleState, Bundles},
+    clock,
     health::{Health, Readiness},
     live::Live,
     record::Recorder,
@@ -30,6 +31,7 @@ impl Exposition {
     pub fn new(
         metrics: &Metrics,
         live: Arc<Live>,
+        bundles: Arc<Bundles>,
         health: Arc<Health>,
         recorder: Recorder,
     ) -> Self {
@@ -56,6 +58,7 @@ impl Exposition {
         );
         registry.register_collector(Box::new(State {
             live,
+            bundles,
             health,
             recorder,
         }));
@@ -80,6 +83,7 @@ impl Exposition {
 #[derive(Debug)]
 struct State {
     live: Arc<Live>,
+    bundles: Arc<Bundles>,
     health: Arc<Health>,
     recorder: Recorder,
 }
@@ -106,7 +110,7 @@ impl State {
         )?;
         shown.gauge(
             "degraded",
-            "1 if older documents or bundles decide than those that are there",
+            "1 if older documents or bundles decide than those that are there, or soon nothing can",
             i64::from(degraded),
         )?;
         shown.gauge(
@@ -152,19 +156,29 @@ impl State {
     }
 
     fn bundles(&self, shown: &mut Shown<'_, '_>) -> fmt::Result {
-        let snapshot = self.live.current();
-        let bundles = || snapshot.verifier().bundles();
-        let of =
-            |bundle: &TrustBundle| [("trust_domain", bundle.trust_domain().as_str().to_owned())];
+        let states = self.bundles.states();
+        let of = |state: &BundleState| [("trust_domain", state.trust_domain.as_str().to_owned())];
+        let roots = |state: &BundleState| (of(state), count(state.roots.unwrap_or(0)));
         shown.gauges(
             "trust_bundle_anchors",
             "Roots of a trust domain",
-            bundles().map(|bundle| (of(bundle), count(bundle.len()))),
+            states.iter().map(roots),
         )?;
         shown.gauges(
             "trust_bundle_not_after_timestamp_seconds",
             "When the last root of a trust domain expires",
-            bundles().map(|bundle| (of(bundle), seconds(bundle.not_after()))),
+            states
+                .iter()
+                .map(|state| (of(state), seconds(state.not_after))),
+        )?;
+        let now = clock::now();
+        shown.gauges(
+            "trust_bundle_age_seconds",
+            "Time since a source last said that this is a trust domain's bundle",
+            states.iter().filter_map(|state| {
+                let age = now.as_millis() - state.confirmed?.as_millis();
+                Some((of(state), age.max(0) / 1_000))
+            }),
         )?;
         let failed = self.health.condition().bundles.into_values();
         shown.counter(

@@ -2,8 +2,10 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use callgate_policy::TrustDomain;
+
 use super::listen::Listen;
-use crate::bundle::BundleFileError;
+use crate::bundle::{BundleFileError, RootsError};
 
 /// Why a server does not start. Whatever it is, nothing was started.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub enum StartError {
     NoTrustBundle,
     /// A trust bundle that cannot be used.
     TrustBundle(BundleFileError),
+    /// A trust domain with more than one endpoint: whose word should count?
+    TwoEndpoints(TrustDomain),
+    /// Bundle endpoints that could never be verified.
+    BundleEndpoint(RootsError),
     /// The decision log cannot be opened.
     DecisionLog {
         /// Its path.
@@ -66,9 +72,14 @@ impl fmt::Display for StartError {
                 write!(f, "`--policies {}`: {error}", path.display())
             }
             Self::NoTrustBundle => {
-                f.write_str("no `--trust-bundle`: without one no caller can be verified")
+                f.write_str("no source of trust bundles: without one no caller can be verified; ")?;
+                f.write_str("give `--trust-bundle` or `--bundle-endpoint`")
             }
             Self::TrustBundle(error) => error.fmt(f),
+            Self::TwoEndpoints(domain) => {
+                write!(f, "`--bundle-endpoint` of `{domain}`: given twice")
+            }
+            Self::BundleEndpoint(error) => write!(f, "`--bundle-endpoint`: {error}"),
             Self::DecisionLog { path, error } => write!(
                 f,
                 "`--decision-log {}`: cannot open it: {error}",
@@ -87,7 +98,8 @@ impl std::error::Error for StartError {
             | Self::DecisionLog { error, .. }
             | Self::Thread(error) => Some(error),
             Self::TrustBundle(error) => Some(error),
-            Self::Plaintext { .. } | Self::NoTrustBundle => None,
+            Self::BundleEndpoint(error) => Some(error),
+            Self::Plaintext { .. } | Self::NoTrustBundle | Self::TwoEndpoints(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod listen;
 mod service;
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::Arc,
@@ -17,7 +18,7 @@ use callgate_policy::{TrustDomain, document::LoadOptions};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    bundle::BundleStore,
+    bundle::{BundleEndpoint, BundleFiles, Bundles, Endpoints},
     check::Authorizer,
     clock,
     health::Health,
@@ -26,6 +27,7 @@ use crate::{
     record::{Recorder, Sink},
     reload::{Reloaded, Reloader},
     store::PolicyStore,
+    svid::Verifier,
 };
 
 pub use error::StartError;
@@ -40,8 +42,11 @@ pub struct Config {
     pub policies: PathBuf,
     /// What relative identities belong to, if no `MeshPolicy` says so.
     pub trust_domain: Option<TrustDomain>,
-    /// The PEM file of each trust domain's roots.
+    /// The file of each trust domain's roots.
     pub trust_bundles: Vec<(TrustDomain, PathBuf)>,
+    /// Where trust domains publish their roots. One that has a file as well begins with
+    /// what is in the file.
+    pub bundle_endpoints: Vec<BundleEndpoint>,
     /// Where Checks are answered.
     pub listen: Listen,
     /// Where health and metrics are shown.
@@ -64,6 +69,7 @@ pub struct Running {
     checks: JoinHandle<()>,
     figures: JoinHandle<()>,
     reloader: Reloader,
+    endpoints: Endpoints,
 }
 
 /// How a server stopped.
@@ -81,11 +87,11 @@ pub struct Drained {
 /// # Errors
 /// If it is told something that it cannot do. Nothing is started then.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
-    let bundles = check(config)?;
-    let (check_bound, admin_bound) = bind(config).await?;
     let health = Arc::new(Health::default());
-    let live = Arc::new(Live::new(bundles.verifier()));
-    bundles.announce(&health, clock::now());
+    let live = Arc::new(Live::new(Verifier::new([])));
+    let bundles = Bundles::new(Arc::clone(&live), Arc::clone(&health));
+    let bundle_files = check(config, &bundles)?;
+    let (check_bound, admin_bound) = bind(config).await?;
     let recorder = recorder(config)?;
     let mut policies = PolicyStore::new(
         config.policies.clone(),
@@ -100,18 +106,21 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     health.scanned(clock::now());
     let reloaded = Reloaded {
         policies,
-        bundles,
-        live: Arc::clone(&live),
+        bundle_files,
+        bundles: Arc::clone(&bundles),
         health: Arc::clone(&health),
     };
+    let endpoints = Endpoints::start(&config.bundle_endpoints, &bundles, &live)
+        .map_err(StartError::BundleEndpoint)?;
     let reloader = Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?;
     Ok(run(
         check_bound,
         admin_bound,
         live,
+        bundles,
         health,
         recorder,
-        reloader,
+        (reloader, endpoints),
     ))
 }
 
@@ -144,6 +153,7 @@ impl Running {
     pub async fn drain(self, patience: Duration) -> Drained {
         let until = Instant::now() + patience;
         let left = || until.saturating_duration_since(Instant::now());
+        drop(self.endpoints);
         self.health.drain();
         self.stop_checks.send_replace(true);
         let mut checks = self.checks;
@@ -164,7 +174,7 @@ impl Running {
 }
 
 /// Everything that can be said without touching anything.
-fn check(config: &Config) -> Result<BundleStore, StartError> {
+fn check(config: &Config, bundles: &Arc<Bundles>) -> Result<BundleFiles, StartError> {
     for (option, address) in listeners(config) {
         if !address.is_local() && !config.danger_plaintext {
             return Err(StartError::Plaintext {
@@ -185,10 +195,16 @@ fn check(config: &Config) -> Result<BundleStore, StartError> {
         path: path.clone(),
         error,
     })?;
-    if config.trust_bundles.is_empty() {
+    if config.trust_bundles.is_empty() && config.bundle_endpoints.is_empty() {
         return Err(StartError::NoTrustBundle);
     }
-    BundleStore::open(&config.trust_bundles).map_err(StartError::TrustBundle)
+    let mut domains = BTreeSet::new();
+    for endpoint in &config.bundle_endpoints {
+        if !domains.insert(endpoint.trust_domain()) {
+            return Err(StartError::TwoEndpoints(endpoint.trust_domain().clone()));
+        }
+    }
+    BundleFiles::open(bundles, &config.trust_bundles, clock::now()).map_err(StartError::TrustBundle)
 }
 
 const fn listeners(config: &Config) -> [(&'static str, &Listen); 2] {
@@ -221,9 +237,10 @@ fn run(
     check_bound: Bound,
     admin_bound: Bound,
     live: Arc<Live>,
+    bundles: Arc<Bundles>,
     health: Arc<Health>,
     recorder: Recorder,
-    reloader: Reloader,
+    (reloader, endpoints): (Reloader, Endpoints),
 ) -> Running {
     let (check, admin) = (check_bound.address().clone(), admin_bound.address().clone());
     let metrics = Arc::new(Metrics::default());
@@ -232,7 +249,13 @@ fn run(
         recorder.clone(),
         Arc::clone(&metrics),
     ));
-    let exposition = Exposition::new(&metrics, live, Arc::clone(&health), recorder.clone());
+    let exposition = Exposition::new(
+        &metrics,
+        live,
+        bundles,
+        Arc::clone(&health),
+        recorder.clone(),
+    );
     let (stop_checks, checks_stop) = watch::channel(false);
     let (stop_admin, admin_stop) = watch::channel(false);
     let serving = service::serve(
@@ -263,6 +286,7 @@ fn run(
         checks,
         figures,
         reloader,
+        endpoints,
     }
 }
 

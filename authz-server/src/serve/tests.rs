@@ -25,6 +25,7 @@ fn config(mesh: &Mesh) -> Config {
         policies: mesh.policies(),
         trust_domain: None,
         trust_bundles: vec![(trust_domain(), mesh.bundle())],
+        bundle_endpoints: vec![],
         listen: any_port(),
         admin: any_port(),
         decision_log: Some(mesh.path("decisions.jsonl")),

@@ -87,6 +87,11 @@ impl Anchor {
         self.validity.until
     }
 
+    /// How long it is valid from its first moment to its last, in milliseconds.
+    pub(crate) const fn lifetime_millis(&self) -> i64 {
+        self.validity.until.as_millis() - self.validity.from.as_millis()
+    }
+
     /// As webpki takes it.
     pub(super) fn borrowed(&self) -> TrustAnchor<'_> {
         TrustAnchor {

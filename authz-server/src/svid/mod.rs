@@ -40,6 +40,13 @@ const MAX_HINTS: usize = 4;
 /// A certificate's SHA-256.
 pub type Fingerprint = [u8; 32];
 
+/// At which end of a connection a certificate was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Client,
+    Server,
+}
+
 /// The leaf certificate of a connection, as a proxy sends it. Not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate {
@@ -130,7 +137,7 @@ impl SvidError {
 }
 
 /// SHA-256 gives 32 bytes, always.
-fn fingerprint(digest: &[u8]) -> Fingerprint {
+pub(crate) fn fingerprint(digest: &[u8]) -> Fingerprint {
     let mut fingerprint = [0; 32];
     for (to, from) in fingerprint.iter_mut().zip(digest) {
         *to = *from;

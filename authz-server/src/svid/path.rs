@@ -15,7 +15,10 @@ use rustls_pki_types::{
 };
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, VerifiedPath};
 
-use super::authority::{Anchor, Intermediate};
+use super::{
+    Role,
+    authority::{Anchor, Intermediate},
+};
 
 /// Signatures checked for one leaf. A path of four intermediates has five; a bundle
 /// that keeps a dozen roots of one name, as SPIRE does while it rotates, has each of
@@ -29,11 +32,12 @@ pub(super) struct Window {
     pub(super) until: Timestamp,
 }
 
-/// Looks for a path from `leaf`, whose only URI is `uri`, to one of `anchors`, valid
+/// Looks for a path from `leaf`, whose only URI is `uri`, fit for `role`, to one of `anchors`, valid
 /// at `at`, perhaps over some of `hints`, which nobody vouches for.
 pub(super) fn verify(
     leaf: &[u8],
     uri: &str,
+    role: Role,
     anchors: &[Anchor],
     hints: &[Intermediate],
     at: Timestamp,
@@ -77,7 +81,10 @@ pub(super) fn verify(
             &roots,
             &intermediates,
             time,
-            KeyUsage::client_auth(),
+            match role {
+                Role::Client => KeyUsage::client_auth(),
+                Role::Server => KeyUsage::server_auth(),
+            },
             None,
             Some(&|path| match window(path) {
                 Some(_) => Ok(()),

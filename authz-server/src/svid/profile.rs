@@ -11,6 +11,8 @@ use x509_parser::{
     prelude::FromDer as _,
 };
 
+use super::Role;
+
 /// Bytes of one certificate. An SVID is 500 to 1,500 bytes of DER.
 pub(super) const MAX_DER_BYTES: usize = 16 * 1024;
 
@@ -40,8 +42,10 @@ pub enum ProfileError {
     KeyCertSign,
     /// `cRLSign` (section 4.3).
     CrlSign,
-    /// An `extendedKeyUsage` without `clientAuth` (section 4.4).
+    /// A caller's `extendedKeyUsage` without `clientAuth` (section 4.4).
     NotForClients,
+    /// A server's `extendedKeyUsage` without `serverAuth` (section 4.4).
+    NotForServers,
     /// `nameConstraints`, which belong into CA certificates only (RFC 5280
     /// section 4.2.1.10).
     NameConstraints,
@@ -54,14 +58,14 @@ pub enum ProfileError {
 }
 
 impl Leaf {
-    /// Reads `der` and holds it against the profile.
+    /// Reads `der`, shown by one in `role`, and holds it against the profile.
     ///
     /// # Errors
     /// The first clause that it breaks.
-    pub(super) fn parse(der: &[u8]) -> Result<Self, ProfileError> {
+    pub(super) fn parse(der: &[u8], role: Role) -> Result<Self, ProfileError> {
         let certificate = certificate(der)?;
         let (not_before, not_after) = validity(&certificate)?;
-        usage(&certificate)?;
+        usage(&certificate, role)?;
         Ok(Self {
             id: identity(&certificate)?,
             not_before,
@@ -114,7 +118,7 @@ fn validity(certificate: &X509Certificate<'_>) -> Result<(Timestamp, Timestamp),
     ))
 }
 
-fn usage(certificate: &X509Certificate<'_>) -> Result<(), ProfileError> {
+fn usage(certificate: &X509Certificate<'_>, role: Role) -> Result<(), ProfileError> {
     let mut signs = false;
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
@@ -128,9 +132,11 @@ fn usage(certificate: &X509Certificate<'_>) -> Result<(), ProfileError> {
                 return Err(ProfileError::CrlSign);
             }
             ParsedExtension::KeyUsage(usage) => signs = usage.digital_signature(),
-            ParsedExtension::ExtendedKeyUsage(usage) if !usage.client_auth => {
-                return Err(ProfileError::NotForClients);
-            }
+            ParsedExtension::ExtendedKeyUsage(usage) => match role {
+                Role::Client if !usage.client_auth => return Err(ProfileError::NotForClients),
+                Role::Server if !usage.server_auth => return Err(ProfileError::NotForServers),
+                Role::Client | Role::Server => {}
+            },
             ParsedExtension::NameConstraints(_) => return Err(ProfileError::NameConstraints),
             _ => {}
         }
@@ -180,6 +186,7 @@ impl fmt::Display for ProfileError {
             Self::KeyCertSign => f.write_str("`keyUsage` with `keyCertSign`"),
             Self::CrlSign => f.write_str("`keyUsage` with `cRLSign`"),
             Self::NotForClients => f.write_str("`extendedKeyUsage` without `clientAuth`"),
+            Self::NotForServers => f.write_str("`extendedKeyUsage` without `serverAuth`"),
             Self::NameConstraints => f.write_str("`nameConstraints` in a leaf"),
             Self::NoUri => f.write_str("no URI SAN"),
             Self::SeveralUris => f.write_str("more than one URI SAN"),

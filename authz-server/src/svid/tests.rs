@@ -669,7 +669,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let _ = Leaf::parse(&bytes);
+        let _ = Leaf::parse(&bytes, Role::Client);
         let _ = Intermediate::usable(std::slice::from_ref(&bytes));
         let _ = Anchor::parse(&bytes);
     }

@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use callgate_policy::{Timestamp, TrustDomain};
+use callgate_policy::Timestamp;
 use ring::digest::{Context, SHA256, digest};
 
 use super::{
-    Fingerprint, PeerCertificate, Svid, SvidError,
+    Fingerprint, MAX_HINTS, PeerCertificate, Role, Svid, SvidError,
     authority::Intermediate,
     cache::Cache,
     fingerprint,
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::bundle::TrustBundle;
 
-/// Verified leaves that are remembered. An entry is about 350 bytes with an ID of
-/// usual length, so a full cache is 23 MB; with IDs of the longest length that the
+/// Verified leaves that are remembered. An entry is about 400 bytes with an ID of
+/// usual length, so a full cache is 26 MB; with IDs of the longest length that the
 /// standard allows, 2,048 bytes, it is 160 MB.
 const VERIFIED: usize = 65_536;
 /// Refusals that are remembered, for [`REFUSED_FOR_MILLIS`]: a caller that insists
@@ -30,14 +30,21 @@ const VERIFIED: usize = 65_536;
 const REFUSED: usize = 4_096;
 /// A refusal may end without anything changing here: a CA's validity begins.
 const REFUSED_FOR_MILLIS: i64 = 1_000;
-/// Verifies leaves against the bundles it was made with. Other bundles are another
-/// verifier with an empty cache, so that nothing verified by an old bundle outlives
-/// it.
+
+/// Verifies leaves against the bundles it was made with.
 #[derive(Debug)]
 pub struct Verifier {
-    bundles: BTreeMap<TrustDomain, TrustBundle>,
-    verified: Cache<Fingerprint, Arc<Verified>>,
+    /// By the trust domain's name.
+    bundles: BTreeMap<Box<str>, TrustBundle>,
+    verified: Arc<Remembered>,
     refused: Cache<Fingerprint, Refused>,
+}
+
+/// The leaves that were verified; verifiers with other bundles share them, since most
+/// bundles do not change when one does.
+#[derive(Debug)]
+struct Remembered {
+    leaves: Cache<Fingerprint, Arc<Verified>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -47,6 +54,8 @@ struct Verified {
     svid: Arc<Svid>,
     /// When the CAs of the path that was found are valid.
     path: Window,
+    /// The bundle that the path leads to. By another one nothing is verified.
+    bundle: Fingerprint,
 }
 
 #[derive(Clone, Debug)]
@@ -70,15 +79,29 @@ impl Verifier {
     /// Trusts `bundles`, each for its own trust domain only.
     #[must_use]
     pub fn new(bundles: impl IntoIterator<Item = TrustBundle>) -> Self {
-        Self {
-            bundles: bundles
-                .into_iter()
-                .map(|bundle| (bundle.trust_domain().clone(), bundle))
-                .collect(),
-            verified: Cache::new(VERIFIED),
-            refused: Cache::new(REFUSED),
+        let remembered = Remembered {
+            leaves: Cache::new(VERIFIED),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+        };
+        Self::remembering(Arc::new(remembered), bundles)
+    }
+
+    /// Trusts `bundles` instead. Leaves stay verified whose bundle has not changed.
+    #[must_use]
+    pub fn with_bundles(&self, bundles: impl IntoIterator<Item = TrustBundle>) -> Self {
+        Self::remembering(Arc::clone(&self.verified), bundles)
+    }
+
+    fn remembering(
+        verified: Arc<Remembered>,
+        bundles: impl IntoIterator<Item = TrustBundle>,
+    ) -> Self {
+        let named = |bundle: TrustBundle| (bundle.trust_domain().as_str().into(), bundle);
+        Self {
+            bundles: bundles.into_iter().map(named).collect(),
+            verified,
+            refused: Cache::new(REFUSED),
         }
     }
 
@@ -94,16 +117,16 @@ impl Verifier {
         hints: impl FnOnce() -> Vec<Vec<u8>>,
         now: Timestamp,
     ) -> Result<Arc<Svid>, SvidError> {
-        if let Some(verified) = self.verified.get(&leaf.sha256) {
+        if let Some(verified) = self.remembered(leaf) {
             let current = verified.svid.valid_at(now);
             // Expired, whoever vouched for it. But a leaf that outlives the path
             // found for it may have another one.
             if current.is_err() || verified.path.contains(now) {
-                self.hits.fetch_add(1, Ordering::Relaxed);
+                self.verified.hits.fetch_add(1, Ordering::Relaxed);
                 return current;
             }
         }
-        self.misses.fetch_add(1, Ordering::Relaxed);
+        self.verified.misses.fetch_add(1, Ordering::Relaxed);
         let hints = hints();
         let key = refusal_key(leaf, &hints);
         if let Some(refused) = self.refused.get(&key)
@@ -111,10 +134,10 @@ impl Verifier {
         {
             return Err(refused.error);
         }
-        match self.search(leaf, &hints, now) {
+        match self.search(leaf, &hints, Role::Client, now) {
             Ok(verified) => {
                 let current = verified.svid.valid_at(now);
-                self.verified.insert(leaf.sha256, Arc::new(verified));
+                self.verified.leaves.insert(leaf.sha256, Arc::new(verified));
                 current
             }
             Err(error) => {
@@ -130,13 +153,37 @@ impl Verifier {
         }
     }
 
+    /// `leaf`, if it was verified by the bundle that its trust domain has now. One that
+    /// another verifier remembers a moment later is caught here as well.
+    fn remembered(&self, leaf: &PeerCertificate) -> Option<Arc<Verified>> {
+        let verified = self.verified.leaves.get(&leaf.sha256)?;
+        let bundle = self.bundles.get(verified.svid.id.trust_domain())?;
+        (*bundle.hash() == verified.bundle).then_some(verified)
+    }
+
+    /// Whom `leaf` identifies at `now`, shown by a server: it must be fit for that. Not
+    /// remembered; servers are asked seldom.
+    ///
+    /// # Errors
+    /// If it identifies nobody.
+    pub fn verify_server(
+        &self,
+        leaf: &PeerCertificate,
+        hints: &[Vec<u8>],
+        now: Timestamp,
+    ) -> Result<Arc<Svid>, SvidError> {
+        let hints = hints.get(..MAX_HINTS).unwrap_or(hints);
+        let verified = self.search(leaf, hints, Role::Server, now)?;
+        verified.svid.valid_at(now)
+    }
+
     /// How the cache is doing.
     #[must_use]
     pub fn cache(&self) -> CacheFigures {
         CacheFigures {
-            entries: self.verified.len(),
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
+            entries: self.verified.leaves.len(),
+            hits: self.verified.hits.load(Ordering::Relaxed),
+            misses: self.verified.misses.load(Ordering::Relaxed),
         }
     }
 
@@ -151,16 +198,18 @@ impl Verifier {
         &self,
         leaf: &PeerCertificate,
         hints: &[Vec<u8>],
+        role: Role,
         now: Timestamp,
     ) -> Result<Verified, SvidError> {
-        let parsed = Leaf::parse(&leaf.der).map_err(SvidError::Invalid)?;
-        let bundle = TrustDomain::parse(parsed.id.trust_domain())
-            .ok()
-            .and_then(|domain| self.bundles.get(&domain))
+        let parsed = Leaf::parse(&leaf.der, role).map_err(SvidError::Invalid)?;
+        let bundle = self
+            .bundles
+            .get(parsed.id.trust_domain())
             .ok_or(SvidError::UnknownTrustDomain)?;
         let at = now.clamp(parsed.not_before, parsed.not_after);
         let hints = Intermediate::usable(hints);
-        let path = path::verify(&leaf.der, parsed.id.as_str(), bundle.anchors(), &hints, at)
+        let uri = parsed.id.as_str();
+        let path = path::verify(&leaf.der, uri, role, bundle.anchors(), &hints, at)
             .ok_or(SvidError::NoPath)?;
         Ok(Verified {
             svid: Arc::new(Svid {
@@ -170,6 +219,7 @@ impl Verifier {
                 not_after: parsed.not_after,
             }),
             path,
+            bundle: *bundle.hash(),
         })
     }
 }

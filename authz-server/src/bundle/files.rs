@@ -1,4 +1,4 @@
-//! Keeps trust bundles at what their files hold.
+//! Bundles in files, which are watched.
 
 use std::{
     fmt, fs,
@@ -10,23 +10,23 @@ use std::{
 
 use callgate_policy::{Timestamp, TrustDomain};
 
-use super::{BundleError, MAX_BYTES, TrustBundle};
-use crate::{health::Health, live::Live, settle::settled, svid::Verifier};
+use super::{BundleError, Bundles, Feed, MAX_BYTES, TrustBundle};
+use crate::settle::settled;
 
 /// The files of several trust bundles.
 #[derive(Debug)]
-pub struct BundleStore {
+pub struct BundleFiles {
     files: Vec<BundleFile>,
 }
 
 #[derive(Debug)]
 struct BundleFile {
-    trust_domain: TrustDomain,
     path: PathBuf,
-    /// The last good one.
-    bundle: TrustBundle,
+    feed: Feed,
     /// The file's text, or why it could not be read, when it was last looked at.
     seen: Result<String, String>,
+    /// Whether the text is a bundle.
+    good: bool,
 }
 
 /// Why a trust bundle could not be loaded.
@@ -46,12 +46,16 @@ enum Cause {
     Twice,
 }
 
-impl BundleStore {
-    /// Loads every bundle for the first time.
+impl BundleFiles {
+    /// Loads every file for the first time, and feeds `bundles` with them.
     ///
     /// # Errors
     /// If one cannot be loaded, or a trust domain has two files.
-    pub fn open(files: &[(TrustDomain, PathBuf)]) -> Result<Self, BundleFileError> {
+    pub fn open(
+        bundles: &Arc<Bundles>,
+        files: &[(TrustDomain, PathBuf)],
+        now: Timestamp,
+    ) -> Result<Self, BundleFileError> {
         let mut opened: Vec<BundleFile> = Vec::with_capacity(files.len());
         for (trust_domain, path) in files {
             let fail = |cause| BundleFileError {
@@ -59,29 +63,23 @@ impl BundleStore {
                 path: path.clone(),
                 cause,
             };
-            if opened
-                .iter()
-                .any(|other| other.trust_domain == *trust_domain)
-            {
+            let known = |file: &BundleFile| file.feed.trust_domain() == trust_domain;
+            if opened.iter().any(known) {
                 return Err(fail(Cause::Twice));
             }
             let text = read(path).map_err(fail)?;
             let bundle = TrustBundle::parse(trust_domain.clone(), &text)
                 .map_err(|error| fail(Cause::Bundle(error)))?;
+            let feed = bundles.feed(trust_domain, &format!("`{}`", path.display()));
+            feed.take(bundle, None, now);
             opened.push(BundleFile {
-                trust_domain: trust_domain.clone(),
                 path: path.clone(),
-                bundle,
+                feed,
                 seen: Ok(text),
+                good: true,
             });
         }
         Ok(Self { files: opened })
-    }
-
-    /// Who verifies by these bundles.
-    #[must_use]
-    pub fn verifier(&self) -> Verifier {
-        Verifier::new(self.files.iter().map(|file| file.bundle.clone()))
     }
 
     /// The files.
@@ -89,67 +87,40 @@ impl BundleStore {
         self.files.iter().map(|file| file.path.as_path())
     }
 
-    /// Notes in `health` that every bundle is there.
-    pub fn announce(&self, health: &Health, now: Timestamp) {
-        health.change(|condition| {
-            for file in &self.files {
-                let domain = file.trust_domain.clone();
-                condition.bundles.entry(domain).or_default().taken(now);
-            }
-        });
-    }
-
     /// Looks at every file and takes what is new and in order; of the others the
     /// last good bundle stays. Something new must be the same for `quiet`.
-    pub fn rescan(&mut self, live: &Arc<Live>, health: &Health, quiet: Duration, now: Timestamp) {
-        let outcomes: Vec<_> = self
-            .files
-            .iter_mut()
-            .filter_map(|file| {
-                let outcome = file.rescan(quiet)?;
-                Some((file.trust_domain.clone(), outcome))
-            })
-            .collect();
-        // First the change, then the word of it: who hears it may rely on it.
-        if outcomes.iter().any(|(_, outcome)| outcome.is_ok()) {
-            live.set_verifier(self.verifier());
-        }
-        for (trust_domain, outcome) in outcomes {
-            match &outcome {
-                Ok(roots) => tracing::info!(%trust_domain, roots, "trust bundle loaded"),
-                Err(fault) => tracing::error!(%trust_domain, "trust bundle: {fault}"),
-            }
-            health.change(|condition| {
-                let loads = condition.bundles.entry(trust_domain).or_default();
-                match outcome {
-                    Ok(_) => loads.taken(now),
-                    Err(fault) => loads.refused(fault),
-                }
-            });
+    pub fn rescan(&mut self, quiet: Duration, now: Timestamp) {
+        for file in &mut self.files {
+            file.rescan(quiet, now);
         }
     }
 }
 
 impl BundleFile {
-    /// None if nothing is new, else how many roots were taken.
-    fn rescan(&mut self, quiet: Duration) -> Option<Result<usize, String>> {
+    fn rescan(&mut self, quiet: Duration, now: Timestamp) {
         let look = || {
             let text = read(&self.path)
                 .map_err(|cause| format!("cannot use `{}`: {cause}", self.path.display()));
             (text, ())
         };
-        let (seen, ()) = settled(quiet, Some(&self.seen), look)?;
-        let outcome = match &seen {
-            Ok(text) => TrustBundle::parse(self.trust_domain.clone(), text)
-                .map(|bundle| {
-                    self.bundle = bundle;
-                    self.bundle.len()
-                })
-                .map_err(|error| format!("cannot use `{}`: {error}", self.path.display())),
-            Err(fault) => Err(fault.clone()),
+        let Some((seen, ())) = settled(quiet, Some(&self.seen), look) else {
+            if self.good {
+                self.feed.confirm(None, now);
+            }
+            return;
         };
+        let bundle = seen.as_ref().map_err(Clone::clone).and_then(|text| {
+            TrustBundle::parse(self.feed.trust_domain().clone(), text)
+                .map_err(|error| format!("cannot use `{}`: {error}", self.path.display()))
+        });
+        self.good = bundle.is_ok();
+        match bundle {
+            Ok(bundle) => {
+                self.feed.take(bundle, None, now);
+            }
+            Err(fault) => self.feed.fault(fault),
+        }
         self.seen = seen;
-        Some(outcome)
     }
 }
 

@@ -1,19 +1,12 @@
-use std::{fs, sync::Arc, time::Duration};
-
-use callgate_policy::TrustDomain;
+use std::fs;
 
 use super::*;
 use crate::{
-    health::{Health, Readiness},
-    live::Live,
-    mint::{Authority, now, peer},
+    health::Readiness,
+    mint::{Authority, peer},
 };
 
 const QUIET: Duration = Duration::from_micros(100);
-
-fn domain(name: &str) -> TrustDomain {
-    TrustDomain::parse(name).unwrap()
-}
 
 #[test]
 fn a_new_bundle_replaces_the_old_one_and_what_it_verified() {
@@ -21,10 +14,9 @@ fn a_new_bundle_replaces_the_old_one_and_what_it_verified() {
     let path = directory.path().join("ca.pem");
     let (old, new) = (Authority::root("root"), Authority::root("root"));
     fs::write(&path, old.certificate.pem()).unwrap();
-    let mut store = BundleStore::open(&[(domain("example.org"), path.clone())]).unwrap();
-    let live = Arc::new(Live::new(store.verifier()));
-    let health = Health::default();
-    store.announce(&health, now());
+    let (bundles, live, health) = none();
+    let files = [(domain("example.org"), path.clone())];
+    let mut store = BundleFiles::open(&bundles, &files, now()).unwrap();
     let leaf = peer(&old.leaf(|_| {}));
     let verifies = |leaf: &crate::svid::PeerCertificate| {
         let snapshot = live.current();
@@ -39,18 +31,18 @@ fn a_new_bundle_replaces_the_old_one_and_what_it_verified() {
 
     // While a CA rotates, both are in the bundle; then the old one goes.
     fs::write(&path, old.certificate.pem() + &new.certificate.pem()).unwrap();
-    store.rescan(&live, &health, QUIET, now());
+    store.rescan(QUIET, now());
     assert!(verifies(&leaf) && verifies(&peer(&new.leaf(|_| {}))));
     assert_ne!(live.current().revision(), first);
 
     for broken in ["", "junk", "-----BEGIN CERTIFICATE-----"] {
         fs::write(&path, broken).unwrap();
-        store.rescan(&live, &health, QUIET, now());
+        store.rescan(QUIET, now());
         assert!(verifies(&leaf), "the last good bundle stays");
         assert!(fault(&health).unwrap().contains("ca.pem"));
     }
     fs::remove_file(&path).unwrap();
-    store.rescan(&live, &health, QUIET, now());
+    store.rescan(QUIET, now());
     assert!(verifies(&leaf));
     health.change(|condition| condition.policies.taken(now()));
     let readiness = health.readiness();
@@ -62,7 +54,7 @@ fn a_new_bundle_replaces_the_old_one_and_what_it_verified() {
     );
 
     fs::write(&path, new.certificate.pem()).unwrap();
-    store.rescan(&live, &health, QUIET, now());
+    store.rescan(QUIET, now());
     assert!(!verifies(&leaf), "though it was remembered");
     assert_eq!(fault(&health), None);
 }
@@ -85,7 +77,8 @@ fn what_cannot_be_loaded_names_the_trust_domain_and_the_file() {
         ),
         ("not text", "junk.pem", "UTF-8"),
     ] {
-        let error = BundleStore::open(&[(domain("example.org"), path(file))]).expect_err(name);
+        let files = [(domain("example.org"), path(file))];
+        let error = BundleFiles::open(&none().0, &files, now()).expect_err(name);
         let error = error.to_string();
         assert!(error.contains(expected), "{name}: {error}");
         assert!(
@@ -97,6 +90,8 @@ fn what_cannot_be_loaded_names_the_trust_domain_and_the_file() {
         (domain("example.org"), path("ca.pem")),
         (domain("example.org"), path("ca.pem")),
     ];
-    let error = BundleStore::open(&twice).unwrap_err().to_string();
+    let error = BundleFiles::open(&none().0, &twice, now())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("second file"), "{error}");
 }

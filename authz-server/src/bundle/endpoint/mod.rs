@@ -1,0 +1,11 @@
+//! SPIFFE bundle endpoints (SPIFFE Federation, sections 4 and 5): fetched again and
+//! again, as often as the bundle asks for, within limits.
+
+mod address;
+mod fetch;
+mod poll;
+mod tls;
+
+pub use address::{AddressError, BundleEndpoint};
+pub use poll::Endpoints;
+pub use tls::RootsError;
