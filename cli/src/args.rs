@@ -9,6 +9,7 @@ use callgate_policy::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    dev::Dev,
     explain::{Call, Header, Identity},
     output::Format,
     serve::ServeArgs,
@@ -30,6 +31,15 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say how a call is decided, and by what
     Explain(Box<ExplainArgs>),
+    /// DEVELOPMENT ONLY: what stands in for a mesh that is not there
+    Dev(DevArgs),
+}
+
+/// `callgate dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    #[command(subcommand)]
+    pub(crate) command: Dev,
 }
 
 /// `callgate check`.

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod dev;
 mod explain;
 mod output;
 mod serve;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Dev(args) => dev::run(args.command),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("callgate: {error:#}");
