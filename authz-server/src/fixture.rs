@@ -99,6 +99,7 @@ pub(crate) fn live(root: &Authority, documents: &str) -> Arc<Live> {
     live.set_policies(Policies {
         set: loaded.policies,
         counts: loaded.counts,
+        trust_domain: loaded.trust_domain,
         digest: String::new(),
     });
     Arc::new(live)

@@ -19,6 +19,7 @@ pub struct Health {
     condition: watch::Sender<Condition>,
     /// Milliseconds; not part of the condition, which changes seldom.
     last_scan: AtomicI64,
+    last_revocation_scan: AtomicI64,
 }
 
 /// How loading goes.
@@ -26,6 +27,8 @@ pub struct Health {
 pub struct Condition {
     /// The policies.
     pub policies: Loads,
+    /// The revocations.
+    pub revocations: Loads,
     /// The trust bundles, by trust domain.
     pub bundles: BTreeMap<TrustDomain, Loads>,
     /// What is wrong with sources of several trust bundles, by their names.
@@ -66,6 +69,7 @@ impl Default for Health {
         Self {
             condition: watch::Sender::default(),
             last_scan: AtomicI64::new(i64::MIN),
+            last_revocation_scan: AtomicI64::new(i64::MIN),
         }
     }
 }
@@ -92,10 +96,18 @@ impl Health {
     /// When policies and bundles were last compared with what is on disk.
     #[must_use]
     pub fn last_scan(&self) -> Option<Timestamp> {
-        match self.last_scan.load(Ordering::Relaxed) {
-            i64::MIN => None,
-            millis => Some(Timestamp::from_millis(millis)),
-        }
+        moment(&self.last_scan)
+    }
+
+    /// When revocations were.
+    #[must_use]
+    pub fn last_revocation_scan(&self) -> Option<Timestamp> {
+        moment(&self.last_revocation_scan)
+    }
+
+    pub(crate) fn revocations_scanned(&self, now: Timestamp) {
+        self.last_revocation_scan
+            .store(now.as_millis(), Ordering::Relaxed);
     }
 
     pub(crate) fn scanned(&self, now: Timestamp) {
@@ -116,6 +128,13 @@ impl Health {
     }
 }
 
+fn moment(millis: &AtomicI64) -> Option<Timestamp> {
+    match millis.load(Ordering::Relaxed) {
+        i64::MIN => None,
+        millis => Some(Timestamp::from_millis(millis)),
+    }
+}
+
 impl Condition {
     /// Whether that is good enough.
     #[must_use]
@@ -129,6 +148,8 @@ impl Condition {
         }
         let policies = self.policies.fault.iter();
         let mut faults: Vec<String> = policies.map(|fault| format!("policies: {fault}")).collect();
+        let revocations = self.revocations.fault.iter();
+        faults.extend(revocations.map(|fault| format!("revocations: {fault}")));
         for (domain, loads) in &self.bundles {
             let told = loads.fault.iter().chain(&loads.warning);
             faults.extend(told.map(|told| format!("trust bundle of `{domain}`: {told}")));

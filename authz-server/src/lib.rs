@@ -4,7 +4,7 @@
 //!   proxy ──CheckRequest──► serve (gRPC) ──► check::Authorizer
 //!                                             │  1 svid: leaf ──► SPIFFE ID, or a fault
 //!   policies/ ──store──┐                      │  2 policy::decide
-//!                      ├─► live (one swap) ──►│  3 answer ──CheckResponse──► proxy
+//!        └─revocation──┼─► live (one swap) ──►│  3 answer ──CheckResponse──► proxy
 //!   ca.pem ───bundle───┘                      └─ 4 record ──► JSON lines
 //!        └──── reload: watched and polled
 //!
@@ -23,11 +23,13 @@ pub mod clock;
 mod fixture;
 pub mod health;
 pub mod live;
+mod look;
 pub mod metrics;
 #[cfg(test)]
 mod mint;
 pub mod record;
 pub mod reload;
+pub mod revocation;
 pub mod serve;
 mod settle;
 pub mod store;

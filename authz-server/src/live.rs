@@ -1,14 +1,18 @@
-//! What decides at this moment: policies and bundles, swapped together.
+//! What decides at this moment: policies, bundles and revocations, swapped together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use callgate_policy::{PolicySet, document::Counts};
+use callgate_policy::{
+    PolicySet, SpiffeId, Timestamp, TrustDomain,
+    document::{Counts, Revocation},
+};
 use ring::digest::{Context, SHA256};
 
 use crate::{
     bundle::TrustBundle,
-    svid::{Verifier, hex},
+    revocation::Revocations,
+    svid::{Svid, Verifier, hex},
 };
 
 /// Part of every revision: another compiler may read the same documents differently.
@@ -23,6 +27,8 @@ pub struct Policies {
     pub set: PolicySet,
     /// How much there is of it.
     pub counts: Counts,
+    /// What relative identities belong to.
+    pub trust_domain: Option<TrustDomain>,
     /// A hash of the documents and of all else that their meaning depends on.
     pub digest: String,
 }
@@ -32,6 +38,7 @@ pub struct Policies {
 pub struct Snapshot {
     policies: Option<Arc<Policies>>,
     verifier: Arc<Verifier>,
+    revocations: Arc<Revocations>,
     revision: String,
 }
 
@@ -49,7 +56,7 @@ impl Live {
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
         Self {
-            current: ArcSwap::from_pointee(Snapshot::new(None, Arc::new(verifier))),
+            current: ArcSwap::from_pointee(Snapshot::new(None, Arc::new(verifier), Arc::default())),
             writing: Mutex::new(()),
         }
     }
@@ -63,14 +70,27 @@ impl Live {
     /// Decides by `policies` from now on.
     pub fn set_policies(&self, policies: Policies) {
         let policies = Some(Arc::new(policies));
-        self.replace(|current| Snapshot::new(policies, Arc::clone(&current.verifier)));
+        self.replace(|current| {
+            let verifier = Arc::clone(&current.verifier);
+            Snapshot::new(policies, verifier, Arc::clone(&current.revocations))
+        });
     }
 
     /// Verifies by `bundles` from now on. What a changed one has verified is forgotten.
     pub fn set_bundles(&self, bundles: impl IntoIterator<Item = TrustBundle>) {
         self.replace(|current| {
-            let verifier = current.verifier.with_bundles(bundles);
-            Snapshot::new(current.policies.clone(), Arc::new(verifier))
+            let verifier = Arc::new(current.verifier.with_bundles(bundles));
+            let revocations = Arc::clone(&current.revocations);
+            Snapshot::new(current.policies.clone(), verifier, revocations)
+        });
+    }
+
+    /// Believes nobody from now on whom `revocations` name.
+    pub fn set_revocations(&self, revocations: Revocations) {
+        let revocations = Arc::new(revocations);
+        self.replace(|current| {
+            let verifier = Arc::clone(&current.verifier);
+            Snapshot::new(current.policies.clone(), verifier, revocations)
         });
     }
 
@@ -82,7 +102,11 @@ impl Live {
 }
 
 impl Snapshot {
-    fn new(policies: Option<Arc<Policies>>, verifier: Arc<Verifier>) -> Self {
+    fn new(
+        policies: Option<Arc<Policies>>,
+        verifier: Arc<Verifier>,
+        revocations: Arc<Revocations>,
+    ) -> Self {
         let mut digest = Context::new(&SHA256);
         digest.update(COMPILER.as_bytes());
         if let Some(policies) = &policies {
@@ -92,12 +116,14 @@ impl Snapshot {
         for bundle in verifier.bundles() {
             digest.update(bundle.digest().as_bytes());
         }
+        digest.update(revocations.digest().as_bytes());
         let digest = digest.finish();
         let revision = digest.as_ref().get(..REVISION_BYTES).unwrap_or_default();
         Self {
             revision: hex(revision),
             policies,
             verifier,
+            revocations,
         }
     }
 
@@ -111,6 +137,41 @@ impl Snapshot {
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    /// Who is believed no longer.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// What revokes `svid` at `now`: its certificate, or its identity under any of its
+    /// names.
+    #[must_use]
+    pub fn revocation_of(&self, svid: &Svid, now: Timestamp) -> Option<&Revocation> {
+        self.revocations
+            .of_certificate(svid, now)
+            .or_else(|| self.revocation_of_id(&svid.id, now))
+    }
+
+    /// What revokes `id` at `now`, under any of its names: for an identity that somebody
+    /// else vouches for.
+    #[must_use]
+    pub fn revocation_of_id(&self, id: &SpiffeId, now: Timestamp) -> Option<&Revocation> {
+        // Most meshes revoke nobody; then there is nothing to compare.
+        if self.revocations.all().is_empty() {
+            return None;
+        }
+        let by_name = |name: &SpiffeId| self.revocations.of_id(name, self.trust_domain(), now);
+        let policies = self.policies.iter();
+        let mut aliases = policies.flat_map(|policies| policies.set.aliases_of(id));
+        by_name(id).or_else(|| aliases.find_map(|name| by_name(&name)))
+    }
+
+    /// What relative identities belong to.
+    #[must_use]
+    pub fn trust_domain(&self) -> Option<&TrustDomain> {
+        self.policies.as_deref()?.trust_domain.as_ref()
     }
 
     /// A hash of everything here that can change an answer.

@@ -4,6 +4,7 @@ use callgate_policy::{Timestamp, TrustDomain};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    SignatureAlgorithm,
 };
 use time::OffsetDateTime;
 
@@ -35,6 +36,17 @@ impl Authority {
     /// An authority whose certificates are valid now, by the clock.
     pub(crate) fn root_of_today(name: &str) -> Self {
         Self::root_at(name, clock::now().as_millis() / 1_000, |_| {})
+    }
+
+    /// An authority with a key of that kind.
+    pub(crate) fn root_signing_with(algorithm: &'static SignatureAlgorithm) -> Self {
+        let params = authority("root", NOW, |_| {});
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        Self {
+            certificate: params.self_signed(&key).unwrap(),
+            moment: NOW,
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// A self-signed authority, changed by `edit`.

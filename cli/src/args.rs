@@ -12,6 +12,7 @@ use crate::{
     dev::Dev,
     explain::{Call, Header, Identity},
     output::Format,
+    revocation::{RevocationsArgs, RevokeArgs},
     serve::ServeArgs,
 };
 
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say how a call is decided, and by what
     Explain(Box<ExplainArgs>),
+    /// Believe an identity or a certificate no longer
+    Revoke(Box<RevokeArgs>),
+    /// List who is believed no longer
+    Revocations(RevocationsArgs),
     /// DEVELOPMENT ONLY: what stands in for a mesh that is not there
     Dev(DevArgs),
 }
@@ -103,7 +108,8 @@ pub(crate) struct ExplainArgs {
     pub(crate) format: Format,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+/// A point in time.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     parse_time(text).map_err(|error: TimeError| match error.suggestion(text) {
         Some(meant) => format!("{error}; did you mean `{meant}`?"),
         None => error.to_string(),

@@ -23,6 +23,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut options = LoadOptions {
         now: clock::now(),
         trust_domain: args.trust_domain.clone(),
+        without_revocations: false,
         limits: Limits::default(),
     };
     if args.format == Format::Json {

@@ -7,6 +7,7 @@ mod check;
 mod dev;
 mod explain;
 mod output;
+mod revocation;
 mod serve;
 mod sources;
 
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Revoke(args) => revocation::revoke(&args),
+        Command::Revocations(args) => revocation::list(&args),
         Command::Dev(args) => dev::run(args.command),
     };
     outcome.unwrap_or_else(|error| {

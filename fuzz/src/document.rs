@@ -3,8 +3,12 @@
 use anyhow::{Result, bail, ensure};
 use callgate_policy::{
     Caller, IdentityFault, PolicySet, Request, SpiffeId, Timestamp,
-    document::{Findings, LoadError, LoadOptions, Loaded, Source, load},
+    document::{Findings, LoadError, LoadOptions, Loaded, Source, load, load_revocations},
 };
+
+/// A revocation, which nothing that stands before or behind it holds back.
+const REVOKED: &str = "kind: Revocation\nmetadata: {name: only-here}\nspec:\n  \
+    id: spiffe://only.here/service\n  reason: a test\n  revokedBy: nobody\n";
 
 /// A document that is whole by itself and has nothing to do with any other.
 const OTHER: &str = "kind: ServicePolicy\nmetadata: {name: only-here}\nspec:\n  \
@@ -18,6 +22,7 @@ const OTHER: &str = "kind: ServicePolicy\nmetadata: {name: only-here}\nspec:\n  
 /// # Errors
 /// When the loader is wrong.
 pub fn document(bytes: &[u8]) -> Result<()> {
+    never_holds_back(bytes)?;
     match loaded(&[bytes]) {
         Ok(first) => {
             ensure!(
@@ -53,6 +58,30 @@ pub fn document(bytes: &[u8]) -> Result<()> {
             tells_where(bytes, &findings)
         }
     }
+}
+
+/// Revocations are read whatever stands beside them, and what of them does not load as
+/// a part of the whole set is told.
+fn never_holds_back(bytes: &[u8]) -> Result<()> {
+    let read =
+        |text: Vec<u8>| load_revocations(&Source::new("0.yaml", text), &LoadOptions::default());
+    let alone = read(bytes.to_vec());
+    if loaded(&[bytes]).is_ok() {
+        ensure!(alone.findings.is_empty(), "{:?}", alone.findings);
+    }
+    let own = |text: Vec<u8>| {
+        let revocations = read(text).revocations;
+        revocations.iter().any(|one| one.name == "only-here")
+    };
+    ensure!(
+        own([bytes, b"\n---\n", REVOKED.as_bytes()].concat()),
+        "held back by what stands before it"
+    );
+    ensure!(
+        own([REVOKED.as_bytes(), b"---\n", bytes].concat()),
+        "held back by what stands behind it"
+    );
+    Ok(())
 }
 
 fn loaded(texts: &[&[u8]]) -> Result<Loaded, LoadError> {

@@ -99,7 +99,8 @@ const HANDBOOK: &str = "\
 
 A code keeps its meaning for ever: below 100 it is about the text and its YAML, from 100
 about the shape of a document, from 200 about rules, from 300 about what documents say to
-each other. Everything found is an error: a set loads whole or not at all.
+each other, from 400 about revocations. Everything found is an error. A set of policies
+loads whole or not at all; of revocations, each one that is in order has effect.
 ";
 
 #[test]

@@ -13,7 +13,9 @@ mod id;
 
 use std::sync::Arc;
 
-use callgate_policy::{Caller, Decision, IdentityFault, Reason, Request, Timestamp, Verdict};
+use callgate_policy::{
+    Caller, Decision, IdentityFault, Reason, Request, Timestamp, Verdict, document::Revocation,
+};
 use callgate_wire::{
     envoy::service::auth::v3::{CheckRequest, CheckResponse},
     xfcc::Xfcc,
@@ -42,12 +44,14 @@ pub struct Authorizer {
 }
 
 /// What came of the caller's certificate.
-struct Identity {
+struct Identity<'s> {
     svid: Result<Arc<Svid>, IdentityFault>,
     /// Whose certificate it is, if it ever verified.
     known: Option<Arc<Svid>>,
     /// Of a certificate that did not.
     unknown_sha256: Option<String>,
+    /// Of a caller who is revoked: by what.
+    revocation: Option<&'s Revocation>,
 }
 
 impl Authorizer {
@@ -77,7 +81,7 @@ impl Authorizer {
         let Some(policies) = snapshot.policies() else {
             return Ok(self.unavailable(&call, &snapshot, &id, now));
         };
-        let identity = identify(&call, &snapshot, now);
+        let identity = identify(&call, &snapshot, now).revoked(&snapshot, now);
         let decision = policies.set.decide(&request(&call, &identity), now);
         self.metrics.count(decision.reason, decision.enforced);
         self.recorder
@@ -108,7 +112,7 @@ impl Authorizer {
     }
 }
 
-fn identify(call: &Call<'_>, snapshot: &Snapshot, now: Timestamp) -> Identity {
+fn identify<'s>(call: &Call<'_>, snapshot: &'s Snapshot, now: Timestamp) -> Identity<'s> {
     let Some(certificate) = call.certificate else {
         return Identity::faulty(IdentityFault::Missing, None);
     };
@@ -127,6 +131,7 @@ fn identify(call: &Call<'_>, snapshot: &Snapshot, now: Timestamp) -> Identity {
             known: Some(Arc::clone(&svid)),
             svid: Ok(svid),
             unknown_sha256: None,
+            revocation: None,
         },
         Err(error) => {
             tracing::debug!(%error, sha256 = leaf.sha256(), "client certificate is refused");
@@ -136,6 +141,7 @@ fn identify(call: &Call<'_>, snapshot: &Snapshot, now: Timestamp) -> Identity {
                     svid: Err(fault),
                     known: Some(svid),
                     unknown_sha256: None,
+                    revocation: None,
                 },
                 _ => Identity::faulty(fault, Some(leaf.sha256())),
             }
@@ -152,7 +158,7 @@ fn hints(call: &Call<'_>, leaf: &PeerCertificate) -> Vec<Vec<u8>> {
     chain.unwrap_or_default()
 }
 
-fn request<'a>(call: &'a Call<'_>, identity: &'a Identity) -> Request<'a> {
+fn request<'a>(call: &'a Call<'_>, identity: &'a Identity<'_>) -> Request<'a> {
     Request {
         caller: match &identity.svid {
             Ok(svid) => Caller::Verified(&svid.id),
@@ -168,7 +174,7 @@ fn request<'a>(call: &'a Call<'_>, identity: &'a Identity) -> Request<'a> {
 
 fn respond(
     call: &Call<'_>,
-    identity: &Identity,
+    identity: &Identity<'_>,
     decision: &Decision<'_>,
     id: &DecisionId,
 ) -> CheckResponse {
@@ -190,7 +196,7 @@ fn respond(
 
 fn record<'a>(
     call: &'a Call<'_>,
-    identity: &'a Identity,
+    identity: &'a Identity<'_>,
     decision: &'a Decision<'_>,
     snapshot: &'a Snapshot,
     id: &'a DecisionId,
@@ -210,6 +216,7 @@ fn record<'a>(
                 .or(identity.unknown_sha256.as_deref()),
             not_after: known.map(|svid| svid.not_after),
         },
+        revocation: identity.revocation.map(|one| one.name.as_str()),
         ..noted(call, snapshot, id, now)
     }
 }
@@ -231,6 +238,7 @@ fn noted<'a>(
         enforced: true,
         leased: false,
         source: Source::default(),
+        revocation: None,
         destination: call.destination,
         method: call.method,
         path: call.path_only(),
@@ -244,12 +252,28 @@ fn noted<'a>(
     }
 }
 
-impl Identity {
-    fn faulty(fault: IdentityFault, unknown_sha256: Option<String>) -> Self {
+impl<'s> Identity<'s> {
+    const fn faulty(fault: IdentityFault, unknown_sha256: Option<String>) -> Self {
         Self {
             svid: Err(fault),
             known: None,
             unknown_sha256,
+            revocation: None,
+        }
+    }
+
+    /// The same, unless it is revoked. Of one that verified only: whoever shows a forged
+    /// certificate learns nothing of revocations. One that has expired as well is
+    /// revoked, because only that never passes, whatever Shadow setting there is.
+    fn revoked(self, snapshot: &'s Snapshot, now: Timestamp) -> Self {
+        let known = self.known.as_deref();
+        match known.and_then(|svid| snapshot.revocation_of(svid, now)) {
+            None => self,
+            Some(revocation) => Self {
+                svid: Err(IdentityFault::Revoked),
+                revocation: Some(revocation),
+                ..self
+            },
         }
     }
 }

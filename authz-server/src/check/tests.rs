@@ -505,3 +505,108 @@ fn a_record_notes_the_upgrade_the_trace_and_the_proxy_within_limits() {
     assert_eq!(records[0]["host"].as_str().unwrap().len(), 512);
     assert!(!gate.records.text().contains("stolen"));
 }
+
+const REVOKED: &str = "kind: Revocation\nmetadata: {name: leaked-key}\nspec:\n  \
+    id: /ns/shop/sa/checkout\n  reason: a test\n  revokedBy: dana@example.org\n  \
+    expires: 2027-01-01T00:00:30Z\n";
+
+fn revoke(live: &Live, text: &str) {
+    let source = callgate_policy::document::Source::new("revoked.yaml", text);
+    let options = callgate_policy::document::LoadOptions::default();
+    let loaded = callgate_policy::document::load_revocations(&source, &options);
+    assert_eq!(loaded.findings, []);
+    live.set_revocations(crate::revocation::Revocations::new(loaded.revocations));
+}
+
+fn reason(response: &CheckResponse) -> String {
+    response.status.as_ref().unwrap().message.clone()
+}
+
+#[test]
+fn a_revoked_caller_is_refused_at_the_next_request_until_it_lapses() {
+    let root = Authority::root("root");
+    let live = live(&root, DOCUMENTS);
+    let gate = Gate::of(Arc::clone(&live));
+    let leaf = root.leaf(|_| {});
+    let check = ask(Some(&leaf), ORDERS, "GET /orders");
+    allowed(&gate.check(&check));
+    revoke(&live, REVOKED);
+    let response = gate.check(&check);
+    let denied = denied(&response);
+    assert_eq!(reason(&response), "identity-revoked");
+    assert_eq!(denied.status.unwrap().code, 403);
+    assert!(!denied.body.contains("team-orders"), "{}", denied.body);
+    assert!(!denied.body.contains("leaked-key"), "{}", denied.body);
+
+    let later = |seconds: i64| Timestamp::from_millis(now().as_millis() + seconds * 1_000);
+    for (seconds, expected) in [(29, "identity-revoked"), (30, "allow")] {
+        let response = gate.authorizer.check(&check, later(seconds)).unwrap();
+        assert_eq!(reason(&response), expected, "{seconds}");
+    }
+    let records = gate.records();
+    assert_eq!(records[0].get("revocation"), None);
+    assert_eq!(records[1]["revocation"], "leaked-key");
+    assert_eq!(records[1]["source"]["id"], CHECKOUT, "it did verify");
+    assert_eq!(records[1]["enforced"], true);
+}
+
+#[test]
+fn only_who_verifies_is_revoked_and_who_is_revoked_never_passes() {
+    let root = Authority::root("root");
+    let shadow = DOCUMENTS.replace(
+        "trustDomain: example.org",
+        "trustDomain: example.org, identity: Shadow, unpolicied: Shadow",
+    );
+    let live = live(&root, &shadow);
+    revoke(&live, REVOKED);
+    let gate = Gate::of(Arc::clone(&live));
+    let foreign = Authority::root("root").leaf(|_| {});
+    let expired = root.leaf(|params| params.not_after = at(-1));
+    let current = root.leaf(|_| {});
+    for (name, leaf, expected, passes) in [
+        ("forged", Some(&foreign), "identity-untrusted", true),
+        ("none", None, "identity-missing", true),
+        ("expired as well", Some(&expired), "identity-revoked", false),
+        ("current", Some(&current), "identity-revoked", false),
+    ] {
+        for service in [ORDERS, SHADOWED, "spiffe://example.org/ns/shop/sa/unknown"] {
+            let response = gate.check(&ask(leaf, service, "GET /orders"));
+            let code = response.status.as_ref().unwrap().code;
+            assert_eq!(code == 0, passes, "{name} at {service}: {response:?}");
+        }
+        let records = gate
+            .authorizer
+            .check(&ask(leaf, ORDERS, "GET /orders"), now());
+        let response = records.unwrap();
+        if !passes {
+            assert_eq!(reason(&response), expected, "{name}");
+        }
+    }
+    let reasons: Vec<_> = gate
+        .records()
+        .iter()
+        .map(|one| one["reason"].clone())
+        .collect();
+    assert_eq!(reasons[0], "identity-untrusted");
+    assert_eq!(reasons[8], "identity-revoked", "expired as well");
+}
+
+#[test]
+fn a_certificate_is_revoked_with_its_twin_and_the_next_one_is_not() {
+    let root = Authority::root("root");
+    let live = live(&root, DOCUMENTS);
+    let gate = Gate::of(Arc::clone(&live));
+    let [leaf, next] = [root.leaf(|_| {}), root.leaf(|_| {})];
+    let verifier = Verifier::new([root.bundle("example.org")]);
+    let svid = verifier
+        .verify(&crate::mint::peer(&leaf), Vec::new, now())
+        .unwrap();
+    for fingerprint in svid.fingerprints() {
+        let fingerprint = svid::hex(&fingerprint);
+        let by = format!("certificateSha256: \"{fingerprint}\"");
+        revoke(&live, &REVOKED.replace("id: /ns/shop/sa/checkout", &by));
+        let ask = |leaf| gate.check(&ask(Some(leaf), ORDERS, "GET /orders"));
+        assert_eq!(reason(&ask(&leaf)), "identity-revoked", "{fingerprint}");
+        assert_eq!(reason(&ask(&next)), "allow");
+    }
+}

@@ -93,6 +93,7 @@ impl Collector for State {
         let mut shown = Shown(&mut encoder);
         self.readiness(&mut shown)?;
         self.policies(&mut shown)?;
+        self.revocations(&mut shown)?;
         self.bundles(&mut shown)?;
         self.svids(&mut shown)?;
         self.records(&mut shown)
@@ -152,6 +153,34 @@ impl State {
             "revision_info",
             "What decides now",
             revision.map(|labels| (labels, 1)),
+        )
+    }
+
+    fn revocations(&self, shown: &mut Shown<'_, '_>) -> fmt::Result {
+        let (snapshot, now) = (self.live.current(), clock::now());
+        let all = snapshot.revocations().all();
+        let active = all.iter().filter(|one| one.is_active(now)).count();
+        let states = [("active", active), ("lapsed", all.len() - active)];
+        shown.gauges(
+            "revocations",
+            "Revocation documents that have effect, and those that had until they expired",
+            states.map(|(state, n)| ([("state", state)], count(n))),
+        )?;
+        let loads = self.health.condition().revocations;
+        shown.counter(
+            "revocation_load_failures",
+            "Times that something was wrong with revocations while the rest had effect",
+            loads.failed,
+        )?;
+        shown.gauge(
+            "revocation_faulty",
+            "1 if something is wrong with revocations now",
+            i64::from(loads.fault.is_some()),
+        )?;
+        shown.gauge(
+            "revocation_last_scan_timestamp_seconds",
+            "When revocations were last compared with the disk",
+            seconds(self.health.last_revocation_scan()),
         )
     }
 

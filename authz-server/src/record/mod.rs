@@ -47,6 +47,9 @@ pub struct Record<'a> {
     pub leased: bool,
     /// Who called.
     pub source: Source<'a>,
+    /// Of a caller who is revoked: the name of the document that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<&'a str>,
     /// The callee, as the proxy names it.
     pub destination: &'a str,
     /// The HTTP method.

@@ -26,6 +26,7 @@ use crate::{
     metrics::{Exposition, Metrics},
     record::{Recorder, Sink},
     reload::{Reloaded, Reloader},
+    revocation::{RevocationStore, RevocationWatch},
     store::PolicyStore,
     svid::Verifier,
 };
@@ -68,8 +69,15 @@ pub struct Running {
     stop_admin: watch::Sender<bool>,
     checks: JoinHandle<()>,
     figures: JoinHandle<()>,
-    reloader: Reloader,
+    watchers: Watchers,
     endpoints: Endpoints,
+}
+
+/// Who keeps what decides up to date, for as long as this is not dropped.
+#[derive(Debug)]
+struct Watchers {
+    _reloader: Reloader,
+    _revocations: RevocationWatch,
 }
 
 /// How a server stopped.
@@ -97,12 +105,19 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         config.policies.clone(),
         LoadOptions {
             trust_domain: config.trust_domain.clone(),
+            without_revocations: true,
             ..LoadOptions::default()
         },
         Arc::clone(&live),
         Arc::clone(&health),
     );
     policies.rescan(Duration::ZERO, clock::now());
+    let mut revocations = RevocationStore::new(
+        config.policies.clone(),
+        Arc::clone(&live),
+        Arc::clone(&health),
+    );
+    revocations.rescan(Duration::ZERO, clock::now());
     health.scanned(clock::now());
     let reloaded = Reloaded {
         policies,
@@ -112,7 +127,10 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     };
     let endpoints = Endpoints::start(&config.bundle_endpoints, &bundles, &live)
         .map_err(StartError::BundleEndpoint)?;
-    let reloader = Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?;
+    let watchers = Watchers {
+        _reloader: Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?,
+        _revocations: revocations.watch().map_err(StartError::Thread)?,
+    };
     Ok(run(
         check_bound,
         admin_bound,
@@ -120,7 +138,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         bundles,
         health,
         recorder,
-        (reloader, endpoints),
+        (watchers, endpoints),
     ))
 }
 
@@ -165,7 +183,7 @@ impl Running {
         let records = tokio::task::spawn_blocking(move || recorder.close(patience)).await;
         self.stop_admin.send_replace(true);
         let _ = tokio::time::timeout(left(), self.figures).await;
-        let _ = tokio::task::spawn_blocking(move || drop(self.reloader)).await;
+        let _ = tokio::task::spawn_blocking(move || drop(self.watchers)).await;
         Drained {
             requests,
             records: records.unwrap_or(false),
@@ -240,7 +258,7 @@ fn run(
     bundles: Arc<Bundles>,
     health: Arc<Health>,
     recorder: Recorder,
-    (reloader, endpoints): (Reloader, Endpoints),
+    (watchers, endpoints): (Watchers, Endpoints),
 ) -> Running {
     let (check, admin) = (check_bound.address().clone(), admin_bound.address().clone());
     let metrics = Arc::new(Metrics::default());
@@ -285,7 +303,7 @@ fn run(
         stop_admin,
         checks,
         figures,
-        reloader,
+        watchers,
         endpoints,
     }
 }

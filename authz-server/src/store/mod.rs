@@ -25,6 +25,7 @@ use crate::{
 
 pub use error::ReadError;
 pub use read::read_sources;
+pub(crate) use read::{Listed, list_each, read};
 
 /// Keeps [`Live`] at what a directory holds.
 #[derive(Debug)]
@@ -103,6 +104,7 @@ impl PolicyStore {
                 self.live.set_policies(Policies {
                     set: loaded.policies,
                     counts,
+                    trust_domain: loaded.trust_domain,
                     digest,
                 });
                 self.health

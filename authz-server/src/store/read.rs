@@ -61,17 +61,34 @@ pub fn read_sources(dir: &Path) -> Result<Vec<Source>, ReadError> {
     Err(ReadError::Unstable { dir: dir.into() })
 }
 
+/// Whatever can be listed of the documents below `dir`, by name, and why the rest
+/// cannot. How many there are and how large they are together is not looked at: they
+/// are read one by one.
+pub(crate) fn list_each(dir: &Path) -> (Vec<Listed>, Vec<ReadError>) {
+    let mut walk = Walk {
+        faults: Some(Vec::new()),
+        ..Walk::of(dir)
+    };
+    let outcome = walk.directory(dir, "", 0);
+    let mut faults = walk.faults.unwrap_or_default();
+    faults.extend(outcome.err());
+    walk.found.sort_by(|a, b| a.name.cmp(&b.name));
+    (walk.found, faults)
+}
+
 /// A document as the file system shows it. Two that are equal have the same text,
 /// as far as the file system can tell.
-#[derive(Debug, PartialEq, Eq)]
-struct Listed {
-    name: String,
-    path: PathBuf,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Relative to the directory.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
     device: u64,
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
-    changed: (i64, i64),
+    /// When anything of it changed: seconds since 1970, and nanoseconds.
+    pub(crate) changed: (i64, i64),
 }
 
 /// What is left of the limits while a tree is walked.
@@ -80,15 +97,13 @@ struct Walk<'d> {
     found: Vec<Listed>,
     entries: usize,
     bytes: u64,
+    /// None: the first fault ends the walk. Else faults of single entries are kept
+    /// here, and the walk goes on.
+    faults: Option<Vec<ReadError>>,
 }
 
 fn list(dir: &Path) -> Result<Vec<Listed>, ReadError> {
-    let mut walk = Walk {
-        root: dir,
-        found: Vec::new(),
-        entries: 0,
-        bytes: 0,
-    };
+    let mut walk = Walk::of(dir);
     walk.directory(dir, "", 0)?;
     if walk.found.is_empty() {
         return Err(ReadError::Empty { dir: dir.into() });
@@ -97,20 +112,46 @@ fn list(dir: &Path) -> Result<Vec<Listed>, ReadError> {
     Ok(walk.found)
 }
 
-impl Walk<'_> {
+impl<'d> Walk<'d> {
+    const fn of(root: &'d Path) -> Self {
+        Self {
+            root,
+            found: Vec::new(),
+            entries: 0,
+            bytes: 0,
+            faults: None,
+        }
+    }
+
     fn directory(&mut self, dir: &Path, prefix: &str, depth: usize) -> Result<(), ReadError> {
         if depth > MAX_DEPTH {
-            return Err(ReadError::TooDeep {
+            return self.fault(ReadError::TooDeep {
                 path: dir.into(),
                 limit: MAX_DEPTH,
             });
         }
-        let entries = fs::read_dir(dir).map_err(|error| ReadError::io(dir, error))?;
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) => return self.fault(ReadError::io(dir, error)),
+        };
         for entry in entries {
-            let entry = entry.map_err(|error| ReadError::io(dir, error))?;
-            self.entry(&entry, prefix, depth)?;
+            match entry {
+                Ok(entry) => self.entry(&entry, prefix, depth)?,
+                // Asked for more, a directory that fails may fail for ever.
+                Err(error) => return self.fault(ReadError::io(dir, error)),
+            }
         }
         Ok(())
+    }
+
+    fn fault(&mut self, error: ReadError) -> Result<(), ReadError> {
+        match &mut self.faults {
+            None => Err(error),
+            Some(faults) => {
+                faults.push(error);
+                Ok(())
+            }
+        }
     }
 
     fn entry(&mut self, entry: &fs::DirEntry, prefix: &str, depth: usize) -> Result<(), ReadError> {
@@ -129,11 +170,11 @@ impl Walk<'_> {
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(_) if !document => return Ok(()),
-            Err(error) => return Err(ReadError::Io { path, error }),
+            Err(error) => return self.fault(ReadError::Io { path, error }),
         };
         let Some(name) = file_name.to_str().map(|name| format!("{prefix}{name}")) else {
             return if document || metadata.is_dir() {
-                Err(ReadError::NotUtf8 { path })
+                self.fault(ReadError::NotUtf8 { path })
             } else {
                 Ok(())
             };
@@ -155,23 +196,24 @@ impl Walk<'_> {
     ) -> Result<(), ReadError> {
         // Opening a pipe would wait for a writer.
         if !metadata.is_file() {
-            return Err(ReadError::NotAFile { path });
+            return self.fault(ReadError::NotAFile { path });
         }
         let bytes = metadata.len();
         if bytes > MAX_FILE_BYTES {
-            return Err(ReadError::FileTooLarge {
+            return self.fault(ReadError::FileTooLarge {
                 path,
                 limit: MAX_FILE_BYTES,
             });
         }
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > MAX_TOTAL_BYTES {
+        let all_or_nothing = self.faults.is_none();
+        if all_or_nothing && self.bytes > MAX_TOTAL_BYTES {
             return Err(ReadError::TooLarge {
                 dir: self.root.into(),
                 limit: MAX_TOTAL_BYTES,
             });
         }
-        if self.found.len() >= MAX_FILES {
+        if all_or_nothing && self.found.len() >= MAX_FILES {
             return Err(self.too_many(MAX_FILES));
         }
         self.found.push(Listed {
@@ -204,7 +246,8 @@ fn is_document(name: &[u8]) -> bool {
     !stem.ends_with(b"_test")
 }
 
-fn read(listed: &Listed) -> Result<Source, ReadError> {
+/// What it says now.
+pub(crate) fn read(listed: &Listed) -> Result<Source, ReadError> {
     use io::Read as _;
 
     let fail = |error| ReadError::io(&listed.path, error);

@@ -19,6 +19,7 @@ mod constraints;
 mod path;
 mod pem;
 mod profile;
+mod twin;
 mod verifier;
 
 use std::{fmt, sync::Arc};
@@ -64,6 +65,7 @@ pub struct Svid {
     /// The certificate's last moment.
     pub not_after: Timestamp,
     not_before: Timestamp,
+    fingerprints: Box<[Fingerprint]>,
 }
 
 /// Why a certificate identifies nobody.
@@ -101,6 +103,12 @@ impl PeerCertificate {
     pub fn sha256(&self) -> String {
         hex(&self.sha256)
     }
+
+    fn fingerprints(&self) -> Box<[Fingerprint]> {
+        let twins = twin::twins(&self.der);
+        let twins = twins.map(|der| fingerprint(digest(&SHA256, &der).as_ref()));
+        std::iter::once(self.sha256).chain(twins).collect()
+    }
 }
 
 /// The certificates of a chain as a proxy sends it (PEM, plain or percent-encoded),
@@ -115,6 +123,12 @@ pub fn chain_hints(chain: &str, leaf: &PeerCertificate) -> Vec<Vec<u8>> {
 }
 
 impl Svid {
+    /// The SHA-256 of the certificate, and of every other one that whoever has it could
+    /// make of it: none of them is believed if one of them is not.
+    pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        self.fingerprints.iter().copied()
+    }
+
     fn valid_at(self: &Arc<Self>, now: Timestamp) -> Result<Arc<Self>, SvidError> {
         if self.not_before <= now && now <= self.not_after {
             Ok(Arc::clone(self))

@@ -674,3 +674,34 @@ proptest! {
         let _ = Anchor::parse(&bytes);
     }
 }
+
+/// Whoever holds a certificate can make another one of it that verifies.
+#[test]
+fn the_twin_of_a_certificate_is_known_by_its_fingerprint() {
+    use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
+    for (algorithm, twins) in [
+        (&PKCS_ECDSA_P256_SHA256, 1),
+        (&PKCS_ECDSA_P384_SHA384, 1),
+        (&PKCS_ED25519, 0),
+    ] {
+        let root = Authority::root_signing_with(algorithm);
+        let verifier = Verifier::new([root.bundle("example.org")]);
+        // Some signatures have a number that is a byte shorter than most.
+        for _ in 0..20 {
+            let leaf = peer(&root.leaf(|_| {}));
+            let svid = verifier.verify(&leaf, Vec::new, now()).unwrap();
+            let verified: Vec<_> = twin::twins(&leaf.der)
+                .map(PeerCertificate::from_der)
+                .filter_map(|twin| verifier.verify(&twin, Vec::new, now()).ok())
+                .collect();
+            assert_eq!(verified.len(), twins, "{algorithm:?}");
+            for twin in verified {
+                assert_eq!(twin.id, svid.id);
+                assert_ne!(twin.sha256, svid.sha256);
+                assert!(twin.fingerprints().any(|one| one == leaf.sha256));
+                let sha256 = twin.fingerprints().next().unwrap();
+                assert!(svid.fingerprints().any(|one| one == sha256));
+            }
+        }
+    }
+}

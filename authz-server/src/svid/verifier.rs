@@ -215,6 +215,7 @@ impl Verifier {
             svid: Arc::new(Svid {
                 id: parsed.id,
                 sha256: leaf.sha256(),
+                fingerprints: leaf.fingerprints(),
                 not_before: parsed.not_before,
                 not_after: parsed.not_after,
             }),

@@ -67,6 +67,7 @@ fn policies(args: &ExplainArgs) -> anyhow::Result<Loaded> {
     let options = LoadOptions {
         now: clock::now(),
         trust_domain: args.trust_domain.clone(),
+        without_revocations: true,
         limits: Limits::default(),
     };
     match load(&sources, &options) {

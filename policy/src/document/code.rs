@@ -6,7 +6,8 @@ use std::fmt;
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
         /// What kind of finding it is: below 100 the text and its YAML, from 100 the
-        /// shape of a document, from 200 rules, from 300 what documents say to each other.
+        /// shape of a document, from 200 rules, from 300 what documents say to each other, from 400
+        /// revocations.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -146,6 +147,11 @@ codes! {
     ForbiddenFrom = "CG311",
     /// A document for a service whose policy, by the `MeshPolicy`, others write.
     NotAnAuthor = "CG312",
+
+    /// Not the SHA-256 of a certificate: 64 hexadecimal digits.
+    InvalidFingerprint = "CG401",
+    /// A revocation of an identity and of a certificate at once.
+    SeveralTargets = "CG402",
 }
 
 impl fmt::Display for Code {

@@ -72,6 +72,18 @@ impl Findings {
     }
 }
 
+impl Diagnostic {
+    /// The same, of a text that stands `lines` further down in its file.
+    pub(super) fn further_down(mut self, lines: u32) -> Self {
+        let places = self.related.iter_mut().map(|(place, _)| place);
+        for place in places.chain([&mut self.place]) {
+            place.start.line = place.start.line.saturating_add(lines);
+            place.end.line = place.end.line.saturating_add(lines);
+        }
+        self
+    }
+}
+
 /// `None` only for a finding about a source that was not given, which nothing makes.
 fn diagnostic(finding: &Finding, sources: &[Source]) -> Option<Diagnostic> {
     let related = finding.related.iter();

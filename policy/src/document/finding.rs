@@ -76,6 +76,21 @@ impl Sink {
         while self.kept.pop_if(|last| fits(last)).is_some() {}
     }
 
+    /// Takes out what fits.
+    pub(super) fn take(&mut self, fits: impl Fn(&Finding) -> bool) -> Self {
+        Self {
+            kept: self.kept.extract_if(.., |one| fits(one)).collect(),
+            dropped: 0,
+        }
+    }
+
+    /// What was found, by place.
+    pub(super) fn into_kept(mut self) -> Vec<Finding> {
+        self.kept.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.kept.dedup_by(|a, b| a.order() == b.order());
+        self.kept
+    }
+
     /// Whether there are so many that nobody will read a suggestion to the next.
     pub(super) fn is_crowded(&self) -> bool {
         /// As many as are shown by default. A suggestion looks through all names of a kind.

@@ -16,6 +16,7 @@ mod limits;
 mod raw;
 mod read;
 mod render;
+mod revocation;
 mod source;
 mod suggest;
 mod time;
@@ -32,6 +33,9 @@ use crate::{BuildError, PolicySet, Timestamp, TrustDomain};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Findings, Place};
 pub use limits::Limits;
+pub use revocation::{
+    LoadedRevocations, Revocation, Revoked, load_revocations, may_hold_revocations,
+};
 pub use source::{Position, Source};
 pub use time::{TimeError, parse_time};
 
@@ -43,6 +47,9 @@ pub struct LoadOptions {
     pub now: Timestamp,
     /// What relative identities belong to, if no `MeshPolicy` says so.
     pub trust_domain: Option<TrustDomain>,
+    /// Passes over `Revocation` documents and all that is wrong with them: for who reads
+    /// them with [`load_revocations`], so that neither holds the other back.
+    pub without_revocations: bool,
     /// How much is read.
     pub limits: Limits,
 }
@@ -124,8 +131,11 @@ fn read<'s>(sources: &'s [Source], options: &LoadOptions, sink: &mut Sink) -> Do
         ..Documents::default()
     };
     for (file, source) in (0..).zip(sources) {
-        let parsed = yaml::parse(file, source, &options.limits, sink);
+        let mut parsed = yaml::parse(file, source, &options.limits, sink);
         documents.whole &= parsed.whole;
+        if options.without_revocations {
+            revocation::pass_over(&mut parsed.documents, parsed.whole, sink);
+        }
         for node in parsed.documents {
             read::document(node, &mut documents, sink);
         }

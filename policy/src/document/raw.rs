@@ -21,6 +21,7 @@ pub(super) struct Documents<'s> {
     pub(super) services: Vec<Service<'s>>,
     pub(super) groups: Vec<Group<'s>>,
     pub(super) meshes: Vec<Mesh<'s>>,
+    pub(super) revocations: Vec<Revocation<'s>>,
     /// How many documents there are, with those that are nothing of the above.
     pub(super) count: usize,
     /// False if some file was not read to its end: what seems to be missing may be there.
@@ -115,6 +116,27 @@ pub(super) struct Author<'s> {
     pub(super) directory: Option<Written<'s>>,
     pub(super) namespace: Option<Written<'s>>,
     pub(super) for_services: Vec<Written<'s>>,
+}
+
+/// A `Revocation`.
+#[derive(Debug)]
+pub(super) struct Revocation<'s> {
+    pub(super) name: Option<Written<'s>>,
+    /// The document.
+    pub(super) span: Span,
+    pub(super) target: Option<Target<'s>>,
+    pub(super) reason: String,
+    pub(super) revoked_by: String,
+    pub(super) expires: Option<Timestamp>,
+}
+
+/// What is revoked.
+#[derive(Debug)]
+pub(super) enum Target<'s> {
+    /// `id`.
+    Id(Written<'s>),
+    /// `certificateSha256`.
+    Certificate([u8; 32]),
 }
 
 /// `spec.trustDomain` of a `MeshPolicy`.

@@ -154,6 +154,11 @@ impl Span {
         }
     }
 
+    /// Whether `other` begins within, or right at the end.
+    pub(super) const fn holds(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.start <= self.end
+    }
+
     /// The empty range at the end.
     pub(super) const fn after(self) -> Self {
         Self {

@@ -185,7 +185,7 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    fn pattern(&mut self, written: &'a Written<'a>) -> Option<CallerPattern> {
+    pub(super) fn pattern(&mut self, written: &'a Written<'a>) -> Option<CallerPattern> {
         self.pattern_in(written, self.domain)
     }
 

@@ -7,6 +7,7 @@
 mod callers;
 mod domain;
 mod guardrails;
+mod revocations;
 mod rules;
 mod trust;
 mod unique;
@@ -17,6 +18,7 @@ use super::{
     Code, Counts, LoadOptions, Source,
     finding::{Finding, Sink},
     raw::{Documents, Mesh, Service},
+    revocation::Revocation,
     source::Span,
 };
 use guardrails::{Guard, Side};
@@ -37,18 +39,7 @@ pub(super) fn compile(
     forbid_shadow(documents, sink);
     let trust_domain = domain::choose(documents, options, sink);
     let mesh = documents.meshes.first();
-    let mut compiler = Compiler {
-        sources,
-        now: options.now,
-        guard: Guard::default(),
-        domain: trust_domain.as_ref(),
-        groups: HashMap::new(),
-        services: HashMap::new(),
-        relative: Vec::new(),
-        members_left: options.limits.members,
-        whole: documents.whole,
-        sink,
-    };
+    let mut compiler = Compiler::new(documents, sources, trust_domain.as_ref(), options, sink);
     for group in &documents.groups {
         compiler.group(group);
     }
@@ -65,12 +56,30 @@ pub(super) fn compile(
             .map(|one| compiler.service(one))
             .collect(),
     };
+    // What comes of them is loaded apart; here they are only looked through.
+    for one in &documents.revocations {
+        compiler.revocation(one);
+    }
     compiler.report_relative(documents);
     Compiled {
         counts: counts(documents, &spec),
         spec,
         trust_domain,
     }
+}
+
+/// The revocations of `documents`, but for those that something is wrong with.
+pub(super) fn revocations(
+    documents: &Documents<'_>,
+    sources: &[Source],
+    options: &LoadOptions,
+    sink: &mut Sink,
+) -> Vec<Revocation> {
+    let mut compiler = Compiler::new(documents, sources, None, options, sink);
+    let revocations = documents.revocations.iter();
+    revocations
+        .filter_map(|one| compiler.revocation(one))
+        .collect()
 }
 
 /// What documents come to.
@@ -100,7 +109,28 @@ struct Compiler<'a, 'k> {
     sink: &'k mut Sink,
 }
 
-impl<'a> Compiler<'a, '_> {
+impl<'a, 'k> Compiler<'a, 'k> {
+    fn new(
+        documents: &Documents<'_>,
+        sources: &'a [Source],
+        domain: Option<&'a TrustDomain>,
+        options: &LoadOptions,
+        sink: &'k mut Sink,
+    ) -> Self {
+        Self {
+            sources,
+            now: options.now,
+            guard: Guard::default(),
+            domain,
+            groups: HashMap::new(),
+            services: HashMap::new(),
+            relative: Vec::new(),
+            members_left: options.limits.members,
+            whole: documents.whole,
+            sink,
+        }
+    }
+
     fn service(&mut self, service: &'a Service<'a>) -> ServiceSpec {
         let namespace = service.namespace.as_ref();
         let callees = service.services.iter().filter_map(|one| {

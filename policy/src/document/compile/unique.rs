@@ -19,6 +19,8 @@ pub(super) fn check(documents: &Documents<'_>, sink: &mut Sink) {
         documents.groups.iter().map(|one| one.name.as_ref()),
         sink,
     );
+    let revocations = documents.revocations.iter().map(|one| one.name.as_ref());
+    names("Revocation", revocations, sink);
     let mut meshes = documents.meshes.iter().map(|one| one.span);
     if let Some(first) = meshes.next() {
         for second in meshes {

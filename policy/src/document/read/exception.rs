@@ -4,9 +4,9 @@ use super::{
     super::{
         Code,
         finding::{Finding, Quoted, Sink},
-        raw::Exception,
+        raw::{Exception, Written},
         suggest::all_of,
-        time::parse_time,
+        time::{TimeError, parse_time},
         yaml::{Entry, Node},
     },
     Fields, Shape, What,
@@ -59,16 +59,21 @@ fn expires(node: Node<'_>, sink: &mut Sink) -> Option<Exception> {
             span: written.span,
         }),
         Err(error) => {
-            let message = format!(
-                "`{}` is not a point in time: {error}",
-                Quoted(&written.text)
-            );
-            let finding = Finding::new(Code::InvalidTime, written.span, message);
-            sink.push(match error.suggestion(&written.text) {
-                Some(meant) => finding.label(format!("did you mean `{meant}`?")),
-                None => finding.help("write date, time and offset: `2027-02-01T00:00:00Z`"),
-            });
+            sink.push(invalid_time(&written, error));
             None
         }
+    }
+}
+
+/// The finding for a text that is not a point in time.
+pub(super) fn invalid_time(written: &Written<'_>, error: TimeError) -> Finding {
+    let message = format!(
+        "`{}` is not a point in time: {error}",
+        Quoted(&written.text)
+    );
+    let finding = Finding::new(Code::InvalidTime, written.span, message);
+    match error.suggestion(&written.text) {
+        Some(meant) => finding.label(format!("did you mean `{meant}`?")),
+        None => finding.help("write date, time and offset: `2027-02-01T00:00:00Z`"),
     }
 }

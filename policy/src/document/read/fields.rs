@@ -39,6 +39,9 @@ const HOMES: [(&str, &[&str]); 9] = [
             "forwarders",
             "guardrails",
             "authors",
+            "id",
+            "certificateSha256",
+            "revokedBy",
         ],
     ),
     (

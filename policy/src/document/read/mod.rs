@@ -9,6 +9,7 @@ mod group;
 mod guardrails;
 mod mesh;
 mod metadata;
+mod revocation;
 mod rules;
 mod service;
 mod trust;
@@ -67,6 +68,10 @@ fn content<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) -
             return named.then_some(());
         }
         Kind::Mesh => documents.meshes.push(mesh::read(name, span, spec?, sink)?),
+        Kind::Revocation => {
+            let read = spec.and_then(|spec| revocation::read(name, span, spec, sink));
+            documents.revocations.extend(read);
+        }
     }
     Some(())
 }
@@ -76,12 +81,14 @@ enum Kind {
     Service,
     Group,
     Mesh,
+    Revocation,
 }
 
-const KINDS: [(&str, Kind); 3] = [
+const KINDS: [(&str, Kind); 4] = [
     ("ServicePolicy", Kind::Service),
     ("CallerGroup", Kind::Group),
     ("MeshPolicy", Kind::Mesh),
+    ("Revocation", Kind::Revocation),
 ];
 
 /// A document without a version is of this one: there is no other yet.
@@ -113,10 +120,10 @@ fn unknown_kind(kind: &Written<'_>) -> Finding {
         ("PolicyTest", _) => {
             finding.help("tests of policies belong in files whose name ends in `_test.yaml`")
         }
-        ("Revocation" | "Workload", _) => {
+        ("Workload", _) => {
             finding.help("this release does not know it, and a document that is passed over would protect nobody")
         }
         (_, Some(meant)) => finding.label(format!("did you mean `{meant}`?")),
-        (_, None) => finding.help(format!("a policy is one of {}", one_of(&names))),
+        (_, None) => finding.help(format!("a document is one of {}", one_of(&names))),
     }
 }
