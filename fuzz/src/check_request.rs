@@ -98,6 +98,7 @@ impl Fixture {
         live.set_policies(Policies {
             set: loaded.policies,
             counts: loaded.counts,
+            trust_domain: loaded.trust_domain,
             digest: String::new(),
         });
         // Hours of records are not kept.

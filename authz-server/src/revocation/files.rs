@@ -176,13 +176,16 @@ impl RevocationFiles {
     /// Forgets files that are gone. If not everything could be listed, it takes more
     /// than not being listed to be gone.
     fn forget(&mut self, is_gone: impl Fn(&str) -> bool, doubtful: bool) -> bool {
-        let gone = self.files.extract_if(.., |name, known| {
-            is_gone(name)
+        let mut changed = false;
+        self.files.retain(|name, known| {
+            let gone = is_gone(name)
                 && (!doubtful
                     || fs::symlink_metadata(&known.listed.path)
-                        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
+                        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
+            changed |= gone && known.says_something();
+            !gone
         });
-        gone.fold(false, |any, (_, known)| any || known.says_something())
+        changed
     }
 
     /// Reads a file, if it may have changed. Whether it then says something else.

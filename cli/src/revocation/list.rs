@@ -48,7 +48,7 @@ pub(crate) fn run(args: &RevocationsArgs) -> anyhow::Result<ExitCode> {
         .map(|one| Row::of(one, own.domain(), at))
         .collect();
     // What has effect first, then by name.
-    rows.sort_by_key(|row| (!row.active, row.name, row.location.clone()));
+    rows.sort_by_key(|row| (!row.active, row.name, row.location));
     print(&match args.format {
         Format::Human => table(&rows),
         Format::Json => serde_json::to_string_pretty(&rows)? + "\n",

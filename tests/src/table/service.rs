@@ -75,6 +75,7 @@ impl Service {
             live.set_policies(Policies {
                 set: loaded.policies,
                 counts: loaded.counts,
+                trust_domain: loaded.trust_domain,
                 digest: String::new(),
             });
         }
