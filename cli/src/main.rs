@@ -15,6 +15,10 @@ use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser as _;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {

@@ -1,10 +1,10 @@
 //! One verified caller's request against every rule that may be about it.
 
 use crate::{
-    NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef, SpiffeId, Timestamp,
+    NearestMiss, PolicySet, Reason, Request, RuleRef, SpiffeId, Timestamp,
     call::Call,
     decide::Outcome,
-    nearest::{self, Miss, Probe, Scene},
+    nearest::{self, Miss, Origin, Probe},
     pattern::TrailingSlash,
     policy_set::{Document, ServicePolicy},
     spec::Enforcement,
@@ -50,7 +50,7 @@ impl<'p> Case<'p, '_> {
 
     fn slash(&self) -> TrailingSlash {
         self.policy
-            .map_or(TrailingSlash::Keep, ServicePolicy::trailing_slash)
+            .map_or(TrailingSlash::Keep, |policy| policy.paths.trailing_slash())
     }
 
     /// The rules that are about the caller under any of its names.
@@ -120,7 +120,7 @@ impl<'p> Case<'p, '_> {
     ) -> Option<Box<NearestMiss<'p>>> {
         let rule = rule?;
         let near = self.closest(|probe| nearest::of_rule(table, rule, probe))?;
-        self.describe(&near, table, document)
+        self.describe(near, table, document)
     }
 
     /// The closest rule of the service, unless one of the mesh is closer.
@@ -130,10 +130,10 @@ impl<'p> Case<'p, '_> {
         let of_mesh = self.closest(|probe| nearest::find(&mesh.allow, probe));
         match (of_service, of_mesh) {
             (Some((service, _)), Some(near)) if near.0.closeness > service.closeness => {
-                self.describe(&near, &mesh.allow, &mesh.document)
+                self.describe(near, &mesh.allow, &mesh.document)
             }
-            (Some(near), _) => self.describe(&near, &policy.allow, &policy.document),
-            (None, Some(near)) => self.describe(&near, &mesh.allow, &mesh.document),
+            (Some(near), _) => self.describe(near, &policy.allow, &policy.document),
+            (None, Some(near)) => self.describe(near, &mesh.allow, &mesh.document),
             (None, None) => None,
         }
     }
@@ -169,22 +169,19 @@ impl<'p> Case<'p, '_> {
 
     fn describe(
         &self,
-        (miss, name): &(Miss<'p>, &SpiffeId),
+        (miss, name): (Miss<'p>, &SpiffeId),
         table: &'p RuleTable,
         document: &'p Document,
     ) -> Option<Box<NearestMiss<'p>>> {
-        let options = self
-            .policy
-            .map_or_else(PathOptions::default, |policy| policy.paths);
-        let call = self.call.by(name);
-        let scene = Scene {
+        let options = self.policy.map(|policy| policy.paths);
+        let origin = Origin {
+            miss,
             table,
-            document,
-            options,
-            request: self.request,
-            probe: self.probe(&call),
+            options: options.unwrap_or_default(),
+            alias: (name != self.call.caller).then(|| name.clone()),
         };
-        nearest::describe(miss, &scene).map(Box::new)
+        let call = self.call.by(name);
+        nearest::describe(origin, document, self.request, self.probe(&call)).map(Box::new)
     }
 }
 

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::{
+    Request, Timestamp,
+    nearest::{self, Origin},
+};
+
 /// A rule, for people: its name and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleRef<'p> {
@@ -23,7 +28,7 @@ pub struct Location<'p> {
 }
 
 /// The rule that came closest, and the first of its clauses that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct NearestMiss<'p> {
     /// The rule.
     pub rule: RuleRef<'p>,
@@ -40,12 +45,27 @@ pub struct NearestMiss<'p> {
     pub from: Entry<'p>,
     /// The line of `to` that came closest.
     pub to: Entry<'p>,
+    pub(crate) origin: Origin<'p>,
+}
+
+/// The whole story of a miss, which people are told and records are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissStory {
     /// Every clause that could be checked against these two entries, in order.
     pub checks: Vec<ClauseCheck>,
     /// What the caller and the path bind: name and value, in the order of the text.
     pub captures: Vec<(String, String)>,
     /// What to add to the rule to let this call in, where one line is enough.
     pub addition: Option<Addition>,
+}
+
+impl NearestMiss<'_> {
+    /// Tells the rest, for the request and the time that were decided. `None` for a
+    /// request that was refused before any rule was looked at: that is another one.
+    #[must_use]
+    pub fn story(&self, request: &Request<'_>, now: Timestamp) -> Option<MissStory> {
+        nearest::story(&self.origin, request, now)
+    }
 }
 
 /// The parts of a rule, in the order in which they are told.

@@ -38,7 +38,9 @@ pub use binding::{BindingError, check_captures};
 pub use build::BuildError;
 pub use call::Ambiguity;
 pub use decide::{Decision, Permit, Verdict};
-pub use explanation::{Addition, Clause, ClauseCheck, Entry, Location, NearestMiss, RuleRef};
+pub use explanation::{
+    Addition, Clause, ClauseCheck, Entry, Location, MissStory, NearestMiss, RuleRef,
+};
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use path::{CanonicalPath, PathError, PathOptions};
 pub use pattern::{CallerPattern, Operation, PatternError, PatternErrorKind};

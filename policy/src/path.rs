@@ -20,6 +20,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use smallvec::SmallVec;
 
 use self::segment::Class;
+use crate::pattern::TrailingSlash;
 
 pub use error::PathError;
 pub(crate) use segment::{check, decode};
@@ -76,6 +77,15 @@ impl PathOptions {
     /// Whether something is kept that can be read in several ways.
     const fn keeps_any(self) -> bool {
         self.keep_encoded_slash || self.keep_parameters
+    }
+
+    /// What a trailing slash means to allow rules.
+    pub(crate) const fn trailing_slash(self) -> TrailingSlash {
+        if self.ignore_trailing_slash {
+            TrailingSlash::Ignore
+        } else {
+            TrailingSlash::Keep
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use foldhash::fast::FixedState;
 use crate::{
     Location, PathOptions, RuleRef, SpiffeId,
     identity::Key,
-    pattern::TrailingSlash,
     spec::Enforcement,
     table::{Rule, RuleTable},
     trust::Trust,
@@ -60,17 +59,6 @@ impl PolicySet {
     pub(crate) fn policy_for(&self, service: Option<&SpiffeId>) -> Option<&ServicePolicy> {
         let index = self.services.get(service?.as_str().as_bytes())?;
         self.policies.get(*index)
-    }
-}
-
-impl ServicePolicy {
-    /// What a trailing slash means to allow rules that decide about this service.
-    pub(crate) const fn trailing_slash(&self) -> TrailingSlash {
-        if self.paths.ignore_trailing_slash {
-            TrailingSlash::Ignore
-        } else {
-            TrailingSlash::Keep
-        }
     }
 }
 

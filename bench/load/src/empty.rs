@@ -11,8 +11,10 @@ use callgate_wire::{
     google::rpc,
 };
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
 
 struct Empty;
 
@@ -35,10 +37,11 @@ impl Authorization for Empty {
 /// # Errors
 /// When nobody can connect any more.
 pub async fn serve(listener: TcpListener) -> Result<()> {
+    // Given a listener, the server's own setting would not reach its connections.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
-        .tcp_nodelay(true)
         .add_service(AuthorizationServer::new(Empty))
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming(incoming)
         .await?;
     Ok(())
 }

@@ -9,12 +9,17 @@
 //! ```
 
 use callgate_policy::{
-    Addition, Clause, ClauseCheck, Decision, Location, NearestMiss, Reason, Verdict,
+    Addition, Clause, ClauseCheck, Decision, Location, MissStory, NearestMiss, Reason, Verdict,
 };
 
 use super::{Asked, is_let_pass};
 
-pub(super) fn show(asked: &Asked<'_>, decision: &Decision<'_>, colour: bool) -> String {
+pub(super) fn show(
+    asked: &Asked<'_>,
+    decision: &Decision<'_>,
+    story: Option<&MissStory>,
+    colour: bool,
+) -> String {
     let (word, code) = match decision.verdict {
         Verdict::Allow => ("ALLOWED", "32"),
         Verdict::Deny => ("DENIED", "31"),
@@ -30,14 +35,14 @@ pub(super) fn show(asked: &Asked<'_>, decision: &Decision<'_>, colour: bool) -> 
     };
     let Asked { from, to, call } = asked;
     let mut text = format!("{word}{reason}   {from} → {to}   {call}\n");
-    for line in because(asked, decision) {
+    for line in because(asked, decision, story) {
         text.push_str(&line);
         text.push('\n');
     }
     text
 }
 
-fn because(asked: &Asked<'_>, decision: &Decision<'_>) -> Vec<String> {
+fn because(asked: &Asked<'_>, decision: &Decision<'_>, story: Option<&MissStory>) -> Vec<String> {
     let mut lines = Vec::new();
     if is_let_pass(decision) {
         lines.push("shadow: recorded, but let pass".to_owned());
@@ -54,8 +59,8 @@ fn because(asked: &Asked<'_>, decision: &Decision<'_>) -> Vec<String> {
             asked.to
         ));
     }
-    match &decision.nearest_miss {
-        Some(miss) => lines.extend(nearest(miss)),
+    match decision.nearest_miss.as_ref().zip(story) {
+        Some((miss, story)) => lines.extend(nearest(miss, story)),
         None if decision.reason == Reason::NoRule => {
             lines.push("its policy allows nothing that comes near".to_owned());
         }
@@ -64,8 +69,8 @@ fn because(asked: &Asked<'_>, decision: &Decision<'_>) -> Vec<String> {
     lines
 }
 
-fn nearest(miss: &NearestMiss<'_>) -> Vec<String> {
-    let checks = |clauses: &[Clause]| -> String { told(miss, clauses) };
+fn nearest(miss: &NearestMiss<'_>, story: &MissStory) -> Vec<String> {
+    let checks = |clauses: &[Clause]| -> String { told(story, clauses) };
     let mut rows = vec![
         (
             miss.from.location,
@@ -87,7 +92,7 @@ fn nearest(miss: &NearestMiss<'_>) -> Vec<String> {
     }
     let mut lines = vec![format!("nearest: {}", miss.rule.name)];
     lines.extend(table(&rows));
-    lines.extend(miss.addition.as_ref().map(|addition| match addition {
+    lines.extend(story.addition.as_ref().map(|addition| match addition {
         Addition::To(line) => format!("to allow exactly this, add:   - {line}"),
         Addition::From(line) => {
             format!("to give this caller all that the rule allows, add to `from`:   - {line}")
@@ -110,8 +115,8 @@ fn table(rows: &[(Location<'_>, String, String)]) -> Vec<String> {
 }
 
 /// How some clauses fared: `path ok (order=7); method wants GET, saw DELETE`.
-fn told(miss: &NearestMiss<'_>, clauses: &[Clause]) -> String {
-    let checks = miss
+fn told(story: &MissStory, clauses: &[Clause]) -> String {
+    let checks = story
         .checks
         .iter()
         .filter(|check| clauses.contains(&check.clause));
@@ -119,20 +124,20 @@ fn told(miss: &NearestMiss<'_>, clauses: &[Clause]) -> String {
     if failed.is_empty() && clauses == [Clause::From] {
         return "ok".to_owned();
     }
-    let passed = passed.into_iter().filter_map(|check| ok(check, miss));
+    let passed = passed.into_iter().filter_map(|check| ok(check, story));
     passed
         .chain(failed.into_iter().map(wants))
         .collect::<Vec<_>>()
         .join("; ")
 }
 
-fn ok(check: &ClauseCheck, miss: &NearestMiss<'_>) -> Option<String> {
+fn ok(check: &ClauseCheck, story: &MissStory) -> Option<String> {
     match check.clause {
         // That captures agree is told by their values.
         Clause::Captures => None,
         // Where they differ, only one side's are known here.
-        Clause::Path if !miss.captures.is_empty() && miss.clause != Clause::Captures => {
-            let values: Vec<String> = miss
+        Clause::Path if !story.captures.is_empty() && !differ(story) => {
+            let values: Vec<String> = story
                 .captures
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
@@ -141,6 +146,12 @@ fn ok(check: &ClauseCheck, miss: &NearestMiss<'_>) -> Option<String> {
         }
         clause => Some(format!("{clause} ok")),
     }
+}
+
+/// Whether captures stand for different texts.
+fn differ(story: &MissStory) -> bool {
+    let mut failed = story.checks.iter().filter(|check| !check.passed);
+    failed.any(|check| check.clause == Clause::Captures)
 }
 
 fn wants(check: &ClauseCheck) -> String {

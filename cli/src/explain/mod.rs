@@ -35,16 +35,17 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         upgrade: parts.upgrade.as_deref(),
         content_type: parts.content_type.as_deref(),
     };
-    let decision = loaded
-        .policies
-        .decide(&request, args.at.unwrap_or_else(clock::now));
+    let now = args.at.unwrap_or_else(clock::now);
+    let decision = loaded.policies.decide(&request, now);
+    let miss = decision.nearest_miss.as_ref();
+    let story = miss.and_then(|miss| miss.story(&request, now));
     let asked = Asked {
         from: &from,
         to: &to,
         call: &args.call,
     };
     print(&match args.format {
-        Format::Human => human::show(&asked, &decision, colour()),
+        Format::Human => human::show(&asked, &decision, story.as_ref(), colour()),
         Format::Json => json::show(&decision)?,
     })?;
     Ok(match decision.verdict {

@@ -328,15 +328,20 @@ impl World {
 fn ask<'p>(set: &'p PolicySet, text: &RequestText, now: Timestamp) -> Decision<'p> {
     let caller = SpiffeId::parse(&text.caller).unwrap();
     let service = id("/ns/shop/sa/orders");
-    let request = Request {
-        caller: crate::Caller::Verified(&caller),
-        service: Some(&service),
-        method: &text.method,
-        path: &text.path,
-        upgrade: text.upgrade.as_deref(),
-        content_type: text.content_type.as_deref(),
-    };
-    set.decide(&request, now)
+    set.decide(&text.request(&caller, &service), now)
+}
+
+impl RequestText {
+    fn request<'a>(&'a self, caller: &'a SpiffeId, service: &'a SpiffeId) -> Request<'a> {
+        Request {
+            caller: crate::Caller::Verified(caller),
+            service: Some(service),
+            method: &self.method,
+            path: &self.path,
+            upgrade: self.upgrade.as_deref(),
+            content_type: self.content_type.as_deref(),
+        }
+    }
 }
 
 /// What the reference says of the clause that a miss names.
@@ -395,9 +400,11 @@ proptest! {
                 continue;
             }
             prop_assert!(fails(&miss, &request, world.ignore_slash), "{:?} {:?}", miss, request);
-            let first = miss.checks.iter().find(|check| !check.passed).unwrap();
+            let (caller, service) = (id(&request.caller), id("/ns/shop/sa/orders"));
+            let story = miss.story(&request.request(&caller, &service), NOW).unwrap();
+            let first = story.checks.iter().find(|check| !check.passed).unwrap();
             prop_assert_eq!((first.clause, &first.expected), (miss.clause, &miss.expected));
-            let Some(addition) = miss.addition.filter(|_| miss.rule.policy == "orders") else {
+            let Some(addition) = story.addition.filter(|_| miss.rule.policy == "orders") else {
                 continue;
             };
             let mut service = world.service();

@@ -418,8 +418,10 @@ fn a_trailing_slash_is_ignored_where_the_service_says_so() {
 fn the_nearest_miss_is_told_as_documents_have_it() {
     let set = set(None, vec![shop()]);
     let (from, to) = (id("/ns/shop/sa/checkout"), id("/ns/shop/sa/orders"));
-    let decision = set.decide(&request(&from, &to, "DELETE /orders/7"), NOW);
+    let request = request(&from, &to, "DELETE /orders/7");
+    let decision = set.decide(&request, NOW);
     let miss = decision.nearest_miss.unwrap();
+    let story = miss.story(&request, NOW).unwrap();
     assert_eq!(decision.owner, Some("team-orders"));
     assert_eq!(miss.rule.name, "checkout-places-orders");
     assert_eq!(miss.rule.location.to_string(), "orders.yaml:10");
@@ -430,12 +432,12 @@ fn the_nearest_miss_is_told_as_documents_have_it() {
     assert_eq!(miss.location.to_string(), "orders.yaml:13");
     assert_eq!(miss.from.location.to_string(), "orders.yaml:11");
     assert_eq!(miss.to.text, "GET /orders/{order}");
-    assert_eq!(miss.captures, [("order".to_owned(), "7".to_owned())]);
+    assert_eq!(story.captures, [("order".to_owned(), "7".to_owned())]);
     assert_eq!(
-        miss.addition,
+        story.addition,
         Some(Addition::To("DELETE /orders/{order}".to_owned()))
     );
-    let passed: Vec<_> = miss.checks.iter().map(|c| (c.clause, c.passed)).collect();
+    let passed: Vec<_> = story.checks.iter().map(|c| (c.clause, c.passed)).collect();
     let expected = [
         (Clause::From, true),
         (Clause::Method, false),

@@ -2,9 +2,12 @@
 
 use super::{Miss, Probe, suggest};
 use crate::{
-    Clause, ClauseCheck, Entry, Location, NearestMiss, PathOptions, Request,
+    Clause, ClauseCheck, Entry, Location, MissStory, NearestMiss, PathOptions, Request, SpiffeId,
+    Timestamp,
+    call::{self, Call},
     pattern::{Bindings, Verb},
     policy_set::Document,
+    request::Caller,
     table::{Found, FromEntry, RuleTable},
 };
 
@@ -14,66 +17,146 @@ const ENTRIES_TOLD: usize = 5;
 /// Characters of a header that are told; it is the caller's text, of any length.
 const HEADER_TOLD: usize = 64;
 
-/// Where a miss happened, and with what.
-pub(crate) struct Scene<'p, 'c> {
+/// What a miss is about: where its rule stands, and how paths are read there.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin<'p> {
+    pub(crate) miss: Miss<'p>,
     pub(crate) table: &'p RuleTable,
-    pub(crate) document: &'p Document,
     pub(crate) options: PathOptions,
-    pub(crate) request: &'c Request<'c>,
-    pub(crate) probe: Probe<'c>,
+    /// The name under which the caller came closest, if not its own.
+    pub(crate) alias: Option<SpiffeId>,
 }
 
-/// Tells which clauses hold and which fails; `None` if all of them hold.
-pub(crate) fn describe<'p>(miss: &Miss<'p>, scene: &Scene<'p, '_>) -> Option<NearestMiss<'p>> {
-    let mut bindings = Bindings::default();
-    let caller = scene.probe.call.caller;
-    if miss.found == Some(Found::ByPattern) {
-        miss.from.bind(caller, &mut bindings);
-    }
-    let mut checks = vec![from(miss, scene), method(miss, scene), path(miss, scene)];
-    checks.extend(captures(miss, scene, &mut bindings));
-    checks.extend(exception(miss, scene));
-    let failed = checks.iter().find(|check| !check.passed)?;
+/// A miss, and the request that missed.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'p, 'c> {
+    pub(super) origin: &'c Origin<'p>,
+    pub(super) request: &'c Request<'c>,
+    pub(super) probe: Probe<'c>,
+}
+
+/// Tells which clause fails first; `None` if all of them hold. Every refusal pays for
+/// this, so it writes no word that a record does not need.
+pub(crate) fn describe<'p>(
+    origin: Origin<'p>,
+    document: &'p Document,
+    request: &Request<'_>,
+    probe: Probe<'_>,
+) -> Option<NearestMiss<'p>> {
+    let miss = &origin.miss;
+    let scene = Scene {
+        origin: &origin,
+        request,
+        probe,
+    };
+    let failed = first_failed(&scene)?;
+    let at = |line| Location {
+        file: &document.file,
+        line,
+    };
+    let line = match failed.clause {
+        Clause::From => miss.from.line,
+        Clause::Exception => miss.rule.exception.map_or(miss.rule.line, |e| e.line),
+        Clause::Method | Clause::Path | Clause::Captures | Clause::When => miss.to.line,
+    };
     let entry = |line, text| Entry {
-        location: Location {
-            file: &scene.document.file,
-            line,
-        },
+        location: at(line),
         text,
     };
-    let from = entry(miss.from.line, &*miss.from.text);
-    let to = entry(miss.to.line, &*miss.to.text);
-    let location = match failed.clause {
-        Clause::From => from.location,
-        Clause::Exception => Location {
-            line: miss.rule.exception.map_or(miss.rule.line, |e| e.line),
-            ..from.location
-        },
-        Clause::Method | Clause::Path | Clause::Captures | Clause::When => to.location,
-    };
     Some(NearestMiss {
-        rule: scene.document.rule_ref(miss.rule),
+        rule: document.rule_ref(miss.rule),
         clause: failed.clause,
-        location,
-        expected: failed.expected.clone(),
-        actual: failed.actual.clone(),
-        from,
-        to,
-        addition: suggest::addition(miss, scene, &checks),
-        captures: bindings
-            .iter()
+        location: at(line),
+        expected: failed.expected,
+        actual: failed.actual,
+        from: entry(miss.from.line, &*miss.from.text),
+        to: entry(miss.to.line, &*miss.to.text),
+        origin,
+    })
+}
+
+/// Tells how every clause fares, and what would help.
+pub(crate) fn story(
+    origin: &Origin<'_>,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Option<MissStory> {
+    let Caller::Verified(caller) = request.caller else {
+        return None;
+    };
+    let (method, path) = call::read(request, origin.options).ok()?;
+    let caller = origin.alias.as_ref().unwrap_or(caller);
+    let call = Call::new(caller, request, method, &path);
+    let scene = Scene {
+        origin,
+        request,
+        probe: Probe {
+            call: &call,
+            slash: origin.options.trailing_slash(),
+            now,
+        },
+    };
+    let mut bindings = bound_by_caller(&scene);
+    let mut checks = vec![from(&scene), method_check(&scene), path_check(&scene)];
+    checks.extend(captures(&scene, &mut bindings));
+    checks.extend(exception(&scene));
+    let captures = bindings.iter();
+    Some(MissStory {
+        addition: suggest::addition(&scene, &checks),
+        captures: captures
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
         checks,
     })
 }
 
-fn from(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
-    let passed = miss.found.is_some();
+fn first_failed(scene: &Scene<'_, '_>) -> Option<ClauseCheck> {
+    if !scene.passes_from() {
+        return Some(from(scene));
+    }
+    if !scene.passes_method() {
+        return Some(method_check(scene));
+    }
+    if !scene.passes_path() {
+        return Some(path_check(scene));
+    }
+    let captures = captures(scene, &mut bound_by_caller(scene));
+    let mut rest = captures.into_iter().chain(exception(scene));
+    rest.find(|check| !check.passed)
+}
+
+fn bound_by_caller<'c>(scene: &Scene<'_, 'c>) -> Bindings<'c> {
+    let mut bindings = Bindings::default();
+    if scene.origin.miss.found == Some(Found::ByPattern) {
+        let from = scene.origin.miss.from;
+        from.bind(scene.probe.call.caller, &mut bindings);
+    }
+    bindings
+}
+
+impl Scene<'_, '_> {
+    const fn passes_from(&self) -> bool {
+        self.origin.miss.found.is_some()
+    }
+
+    fn passes_method(&self) -> bool {
+        let verb = &self.origin.miss.to.operation.verb;
+        verb.admits(self.probe.call)
+    }
+
+    fn passes_path(&self) -> bool {
+        let pattern = &self.origin.miss.to.operation.path;
+        pattern.fits(self.probe.call.path, self.probe.slash)
+    }
+}
+
+fn from(scene: &Scene<'_, '_>) -> ClauseCheck {
+    let miss = &scene.origin.miss;
+    let passed = scene.passes_from();
     let expected = if passed {
         miss.from.in_full()
     } else {
-        let entries = scene.table.entries_of(miss.rule);
+        let entries = scene.origin.table.entries_of(miss.rule);
         let told = entries.iter().take(ENTRIES_TOLD);
         let told: Vec<String> = told.map(FromEntry::in_full).collect();
         match entries.len().saturating_sub(ENTRIES_TOLD) {
@@ -89,13 +172,13 @@ fn from(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
     }
 }
 
-fn method(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
-    let verb = &miss.to.operation.verb;
+fn method_check(scene: &Scene<'_, '_>) -> ClauseCheck {
+    let to = scene.origin.miss.to;
     ClauseCheck {
         clause: Clause::Method,
-        passed: verb.admits(scene.probe.call),
-        expected: miss.to.words().0.to_owned(),
-        actual: seen_method(verb, scene.request),
+        passed: scene.passes_method(),
+        expected: to.words().0.to_owned(),
+        actual: seen_method(&to.operation.verb, scene.request),
     }
 }
 
@@ -124,28 +207,22 @@ fn told(header: &str) -> String {
     told
 }
 
-fn path(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> ClauseCheck {
-    let Probe { call, slash, .. } = scene.probe;
+fn path_check(scene: &Scene<'_, '_>) -> ClauseCheck {
     ClauseCheck {
         clause: Clause::Path,
-        passed: miss.to.operation.path.fits(call.path, slash),
-        expected: miss.to.words().1.to_owned(),
+        passed: scene.passes_path(),
+        expected: scene.origin.miss.to.words().1.to_owned(),
         actual: scene.probe.call.path.to_string(),
     }
 }
 
 /// Checks what the path captures against what the caller does, which `bindings`
 /// holds, and adds it. There is nothing to check where either does not fit.
-fn captures<'v>(
-    miss: &'v Miss<'_>,
-    scene: &Scene<'_, 'v>,
-    bindings: &mut Bindings<'v>,
-) -> Option<ClauseCheck> {
-    let path = scene.probe.call.path;
-    let pattern = &miss.to.operation.path;
-    if !pattern.fits(path, scene.probe.slash) {
+fn captures<'v>(scene: &Scene<'_, 'v>, bindings: &mut Bindings<'v>) -> Option<ClauseCheck> {
+    if !scene.passes_path() {
         return None;
     }
+    let miss = &scene.origin.miss;
     let check = |passed, name: &str, wanted: &str, seen: &str| ClauseCheck {
         clause: Clause::Captures,
         passed,
@@ -154,7 +231,7 @@ fn captures<'v>(
     };
     let from_caller = miss.found.is_some() && miss.from.captures();
     let mut last = None;
-    for (name, value) in pattern.values(path) {
+    for (name, value) in miss.to.operation.path.values(scene.probe.call.path) {
         let wanted = bindings.value(name);
         if !bindings.bind(name, value) {
             return Some(check(false, name, wanted.unwrap_or_default(), value));
@@ -166,11 +243,12 @@ fn captures<'v>(
     last
 }
 
-fn exception(miss: &Miss<'_>, scene: &Scene<'_, '_>) -> Option<ClauseCheck> {
-    let exception = miss.rule.exception?;
+fn exception(scene: &Scene<'_, '_>) -> Option<ClauseCheck> {
+    let rule = scene.origin.miss.rule;
+    let exception = rule.exception?;
     Some(ClauseCheck {
         clause: Clause::Exception,
-        passed: !miss.rule.has_expired(scene.probe.now),
+        passed: !rule.has_expired(scene.probe.now),
         expected: format!("before {}", exception.expires),
         actual: scene.probe.now.to_string(),
     })

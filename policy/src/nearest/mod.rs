@@ -20,14 +20,14 @@ use crate::{
 
 use self::shortlist::{Likely, likeliest};
 
-pub(crate) use describe::{Scene, describe};
+pub(crate) use describe::{Origin, describe, story};
 
 /// Lines from an index that are looked at closely, so that a refusal stays within
 /// ten microseconds however many rules there are.
-const CLOSELY: usize = 12;
+const CLOSELY: usize = 8;
 
 /// A rule that does not match, with the entries that came closest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Miss<'t> {
     pub(crate) rule: &'t Rule,
     pub(crate) from: &'t FromEntry,
@@ -221,14 +221,13 @@ impl Probe<'_> {
         let operation = &to.operation;
         let path = self.call.path;
         let method = operation.verb.admits(self.call);
-        let leading = operation.path.leading(path);
+        let leading = operation.path.leading(path, self.slash);
         let mut points = if from { FROM } else { 0 };
-        let fits = operation.path.fits(path, self.slash);
-        let bound = fits && operation.path.bind(path, bindings);
-        if fits && operation.path.is_specific() {
+        let bound = leading.fits && operation.path.bind(path, bindings);
+        if leading.fits && operation.path.is_specific() {
             points += PATH + if method { 2 } else { 0 };
             points += u8::from(method && bound);
-        } else if fits || leading.all_but_one {
+        } else if leading.fits || leading.all_but_one {
             // A pattern without literal text fits everything, so it says little.
             points += 2;
         }

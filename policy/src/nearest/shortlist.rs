@@ -1,57 +1,65 @@
 //! A few likely rules out of many, by their bits alone.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use smallvec::SmallVec;
 
 use crate::table::{Bits, Found};
 
 /// How many are looked at closely. A rule that shares more literal text with the
 /// request than all others is always among them.
-const LENGTH: usize = 12;
+const LENGTH: usize = 8;
 
 /// A line of `to`, perhaps with the entry of `from` that may stand for the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Likely {
-    likeness: (bool, u32, Reverse<u32>),
-    line: Reverse<u32>,
-    entry: Option<u32>,
-    exactly: bool,
+    rank: u64,
+    line: u32,
+    from: Option<(u32, Found)>,
 }
 
 impl Likely {
-    pub(super) fn new(bits: Bits, wants: Bits, line: u32, from: Option<(u32, Found)>) -> Self {
-        let (shared, lacking) = bits.compare(wants);
+    pub(super) const fn new(
+        bits: Bits,
+        wants: Bits,
+        line: u32,
+        from: Option<(u32, Found)>,
+    ) -> Self {
         Self {
-            likeness: (lacking == 0, shared, Reverse(lacking)),
-            line: Reverse(line),
-            entry: from.map(|(entry, _)| entry),
-            exactly: from.is_some_and(|(_, found)| found == Found::Exactly),
+            rank: rank(bits, wants, line),
+            line,
+            from,
         }
     }
 
     pub(super) const fn line(&self) -> u32 {
-        self.line.0
+        self.line
     }
 
-    pub(super) fn from(&self) -> Option<(u32, Found)> {
-        let found = if self.exactly {
-            Found::Exactly
-        } else {
-            Found::ByPattern
-        };
-        self.entry.map(|entry| (entry, found))
+    pub(super) const fn from(&self) -> Option<(u32, Found)> {
+        self.from
     }
 }
 
-/// The likeliest of `all`; of those alike, the first in the document.
+/// First what lacks nothing, then what shares more, then what lacks less, then what
+/// stands first in the document. One number, because hundreds are compared.
+const fn rank(bits: Bits, wants: Bits, line: u32) -> u64 {
+    let (shared, lacking) = bits.compare(wants);
+    let lacks_nothing = (lacking == 0) as u64;
+    // Both counts are at most 64, so they and their complements fit in a byte.
+    lacks_nothing << 48 | (shared as u64) << 40 | (64 - lacking as u64) << 32 | !line as u64
+}
+
+/// The likeliest of `all`, likeliest first; of those alike, the first in the document.
 pub(super) fn likeliest(all: impl Iterator<Item = Likely>) -> impl Iterator<Item = Likely> {
-    let mut kept = BinaryHeap::with_capacity(LENGTH + 1);
+    let mut kept: SmallVec<[Likely; LENGTH]> = SmallVec::new();
     for likely in all {
-        if kept.len() < LENGTH {
-            kept.push(Reverse(likely));
-        } else if kept.peek().is_some_and(|Reverse(least)| likely > *least) {
+        if kept.len() == LENGTH {
+            if kept.last().is_some_and(|least| likely.rank <= least.rank) {
+                continue;
+            }
             kept.pop();
-            kept.push(Reverse(likely));
         }
+        let place = kept.partition_point(|other| other.rank >= likely.rank);
+        kept.insert(place, likely);
     }
-    kept.into_iter().map(|Reverse(likely)| likely)
+    kept.into_iter()
 }

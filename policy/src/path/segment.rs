@@ -172,12 +172,18 @@ pub(super) const fn check_name(name: &str, at: usize) -> Result<(), PathError> {
 
 /// Writes a decoded segment in its one raw spelling.
 pub(super) fn encode(decoded: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for byte in decoded.bytes() {
-        if is_pchar(byte) {
-            write!(f, "{}", char::from(byte))?;
-        } else {
+    let mut rest = decoded;
+    loop {
+        let plain = rest.bytes().position(|byte| !is_pchar(byte));
+        let (raw, others) = rest.split_at(plain.unwrap_or(rest.len()));
+        f.write_str(raw)?;
+        let Some(first) = others.chars().next() else {
+            return Ok(());
+        };
+        let (encoded, behind) = others.split_at(first.len_utf8());
+        for byte in encoded.bytes() {
             write!(f, "%{byte:02X}")?;
         }
+        rest = behind;
     }
-    Ok(())
 }

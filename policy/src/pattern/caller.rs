@@ -67,7 +67,11 @@ impl CallerPattern {
                 tail,
             }));
         }
-        let id = SpiffeId::parse(&format!("{SCHEME}{trust_domain}{}", path.text));
+        let id = if whole.text.starts_with('/') {
+            SpiffeId::parse(&[SCHEME, trust_domain, path.text].concat())
+        } else {
+            SpiffeId::parse(whole.text)
+        };
         id.map(|id| Self(Form::Exact(id)))
             .map_err(|error| whole.error(Kind::Identity(error)))
     }
@@ -237,7 +241,8 @@ fn parse_path(path: Part<'_>) -> Result<(Vec<IdSegment>, bool), PatternError> {
 }
 
 fn parse_segment(part: Part<'_>, last: bool) -> Result<IdSegment, PatternError> {
-    if part.text.contains("**") {
+    let starred = part.text.contains('*');
+    if starred && part.text.contains("**") {
         return Err(part.error(Kind::DoubleStarInside));
     }
     if part.text == "*" {
@@ -252,7 +257,7 @@ fn parse_segment(part: Part<'_>, last: bool) -> Result<IdSegment, PatternError> 
             ("", "") => Ok(IdSegment::Capture(name.into())),
             _ => Err(part.error(Kind::PartialCapture)),
         },
-        Braces::None if part.text.contains('*') => Err(part.error(Kind::PartialWildcard)),
+        Braces::None if starred => Err(part.error(Kind::PartialWildcard)),
         Braces::None => match check_segment(part.text, part.start, last) {
             Ok(()) => Ok(IdSegment::Literal(part.text.into())),
             Err(error) => Err(identity_error(part, error)),

@@ -68,6 +68,8 @@ pub(crate) struct Leading {
     pub(crate) weight: usize,
     /// At least one agrees, and at most the last one of the path does not.
     pub(crate) all_but_one: bool,
+    /// The whole path has the pattern's shape.
+    pub(crate) fits: bool,
 }
 
 /// Whether one trailing slash makes a path another path.
@@ -134,15 +136,18 @@ impl PathPattern {
 
     /// Whether `path` has the pattern's shape: all but what captures stand for.
     pub(crate) fn fits(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> bool {
-        let length = if self.tail {
-            self.segments.len() <= path.segments().len()
-        } else {
-            self.segments.len() == path.segments().len()
-                && (slash == TrailingSlash::Ignore
-                    || self.trailing_slash == path.has_trailing_slash())
-        };
         let mut pairs = self.segments().zip(path.segments());
-        length && pairs.all(|(segment, text)| segment.value(text).is_some())
+        self.fits_end(path, slash) && pairs.all(|(segment, text)| segment.value(text).is_some())
+    }
+
+    /// Whether `path` is as long as the pattern wants, and ends as it wants.
+    fn fits_end(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> bool {
+        if self.tail {
+            return self.segments.len() <= path.segments().len();
+        }
+        let ends =
+            slash == TrailingSlash::Ignore || self.trailing_slash == path.has_trailing_slash();
+        ends && self.segments.len() == path.segments().len()
     }
 
     /// Binds what the captures of a path that fits stand for: false if a name would
@@ -166,7 +171,7 @@ impl PathPattern {
     }
 
     /// How far `path` agrees with the pattern.
-    pub(crate) fn leading(&self, path: &CanonicalPath<'_>) -> Leading {
+    pub(crate) fn leading(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> Leading {
         let pairs = self.segments().zip(path.segments());
         let weights = pairs.map_while(|(segment, text)| {
             segment.value(text).map(|_| match segment {
@@ -179,6 +184,7 @@ impl PathPattern {
         Leading {
             weight,
             all_but_one: count > 0 && count + 1 >= path.segments().len(),
+            fits: count == self.segments.len() && self.fits_end(path, slash),
         }
     }
 

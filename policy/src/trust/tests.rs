@@ -235,10 +235,15 @@ fn an_alias_is_told_as_the_nearest_miss_if_it_came_closer() {
         id("spiffe://old.example/ns/shop/sa/web"),
         id("/ns/shop/sa/orders"),
     );
-    let decision = set.decide(&request(&old, &orders, "POST /orders/7"), NOW);
-    let miss = decision.nearest_miss.unwrap();
+    let request = request(&old, &orders, "POST /orders/7");
+    let miss = set.decide(&request, NOW).nearest_miss.unwrap();
     assert_eq!(miss.clause, crate::Clause::Method);
-    assert_eq!(miss.checks[0].actual, "spiffe://new.example/ns/shop/sa/web");
+    let story = miss.story(&request, NOW).unwrap();
+    assert!(story.checks[0].passed);
+    assert_eq!(
+        story.checks[0].actual,
+        "spiffe://new.example/ns/shop/sa/web"
+    );
 }
 
 #[test]

@@ -17,8 +17,13 @@ use callgate_tests::{
     pki::{Pki, TRUST_DOMAIN},
     process::{Process, eventually},
 };
+use mimalloc::MiMalloc;
 use serde::Serialize;
 use tokio::net::TcpListener;
+
+/// The one that `callgate` ships with; for the empty server too.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
