@@ -9,7 +9,7 @@ use callgate_wire::{
         attribute_context::{HttpRequest, Peer, Request},
     },
     headers,
-    xfcc::Xfcc,
+    xfcc::{self, Xfcc},
 };
 
 use crate::{Attribute, Host, HostError, Section};
@@ -33,7 +33,7 @@ pub(crate) struct Seen {
     upgrade: Option<Vec<u8>>,
     traceparent: Option<Vec<u8>>,
     client_cert: Option<Vec<u8>>,
-    /// Names that only Callgate may set.
+    /// Names that only Callgate or the proxy may set.
     forged: Vec<Vec<u8>>,
     /// Names by which the service could be told another method or URL.
     overrides: Vec<Vec<u8>>,
@@ -53,16 +53,17 @@ pub(crate) struct Passage {
     pub(crate) client_cert: ClientCert,
 }
 
-/// The change that takes `Chain` out of `x-forwarded-client-cert`.
+/// The change that leaves of `x-forwarded-client-cert` what the proxy itself said, and
+/// no `Chain`. If what others said is believed, the answer to the Check says so.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClientCert {
-    /// There is no `Chain` in it.
+    /// There is nothing else in it.
     #[default]
     Keep,
-    /// The same without `Chain`.
+    /// The same without it.
     Replace(String),
-    /// Nothing but `Chain`, or not of the header's grammar, so that a `Chain` in
-    /// it could not be found.
+    /// There is only that in it, or it is not of the header's grammar, so that nobody
+    /// can tell.
     Remove,
 }
 
@@ -87,7 +88,9 @@ impl Seen {
             b"x-forwarded-client-cert" => join(&mut self.client_cert, value),
             #[cfg(feature = "test-trap")]
             b"x-test-trap" => self.trap |= value == b"1",
-            _ if headers::is_callgate(name) => self.forged.push(name.to_owned()),
+            _ if headers::is_callgate(name) || headers::is_client_cert(name) => {
+                self.forged.push(name.to_owned());
+            }
             _ if headers::overrides_request(name) => self.overrides.push(name.to_owned()),
             _ => {}
         }
@@ -99,7 +102,7 @@ impl Seen {
         self.trap
     }
 
-    /// Names that only Callgate may set; removed before the Check.
+    /// Names that only Callgate or the proxy may set; removed before the Check.
     pub(crate) fn forged(&self) -> &[Vec<u8>] {
         &self.forged
     }
@@ -199,24 +202,26 @@ fn join(all: &mut Option<Vec<u8>>, value: &[u8]) {
     }
 }
 
-/// The header without `Chain`, and the header that carries the hint: the last
-/// element's `Chain`, if there is more than the leaf in it.
+/// The change for the service, and what the server is told: the two last elements, if
+/// there are two; else the `Chain`, if there is more than the leaf in it.
 fn split_client_cert(header: Option<Vec<u8>>) -> (ClientCert, Option<String>) {
     let Some(header) = header else {
         return (ClientCert::Keep, None);
     };
-    let Ok(header) = std::str::from_utf8(&header) else {
-        return (ClientCert::Remove, None);
+    let text = std::str::from_utf8(&header).unwrap_or(xfcc::UNREADABLE);
+    let Ok(header) = Xfcc::parse(text) else {
+        return (ClientCert::Remove, Some(xfcc::UNREADABLE.to_owned()));
     };
-    let Ok(xfcc) = Xfcc::parse(header) else {
-        return (ClientCert::Remove, None);
-    };
-    let change = match xfcc.without_chain() {
-        Some(rest) if rest == header => ClientCert::Keep,
+    let change = match xfcc::without_chains(header.own()) {
+        Some(rest) if rest == text => ClientCert::Keep,
         Some(rest) => ClientCert::Replace(rest),
         None => ClientCert::Remove,
     };
-    (change, xfcc.chain().and_then(hint))
+    let told = match (header.forwarded(), header.own()) {
+        (Some(forwarded), Some(own)) => Some(format!("{},{}", forwarded.to_text(), own.to_text())),
+        _ => header.chain().and_then(hint),
+    };
+    (change, told)
 }
 
 fn hint(chain: Cow<'_, str>) -> Option<String> {

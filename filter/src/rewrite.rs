@@ -54,7 +54,8 @@ fn has<H: Host>(host: &mut H, wanted: &[u8]) -> Result<bool, HostError> {
 pub(crate) fn strip_trailers<H: Host>(host: &mut H, keep_overrides: bool) -> Result<(), HostError> {
     let mut unwanted = Vec::new();
     host.fields(Section::Trailers, &mut |name, _| {
-        if headers::is_callgate(name) || (!keep_overrides && headers::overrides_request(name)) {
+        let forged = headers::is_callgate(name) || headers::is_client_cert(name);
+        if forged || (!keep_overrides && headers::overrides_request(name)) {
             unwanted.push(name.to_owned());
         }
     })?;

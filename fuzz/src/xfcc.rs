@@ -1,7 +1,7 @@
 //! `x-forwarded-client-cert`.
 
 use anyhow::{Result, ensure};
-use callgate_wire::xfcc::Xfcc;
+use callgate_wire::xfcc::{Element, Xfcc, without_chains};
 
 /// A header that parses has no `Chain` left once it is taken out, keeps everything else
 /// in order, and is the same header when it is written and read again. One that does not
@@ -29,7 +29,15 @@ pub fn client_cert_header(bytes: &[u8]) -> Result<()> {
         "`{doubled}` has another chain"
     );
 
-    let Some(stripped) = header.without_chain() else {
+    let text_of = |element: Option<&Element<'_>>| element.map(Element::to_text);
+    ensure!(
+        text_of(twice.forwarded()) == text_of(header.elements().last())
+            && text_of(twice.own()) == text_of(header.own()),
+        "`{doubled}` is told apart wrongly"
+    );
+    two_elements(&header)?;
+
+    let Some(stripped) = without_chains(header.elements()) else {
         return Ok(());
     };
     let again = Xfcc::parse(&stripped)?;
@@ -38,7 +46,7 @@ pub fn client_cert_header(bytes: &[u8]) -> Result<()> {
         "`{stripped}`"
     );
     ensure!(
-        again.without_chain().as_deref() == Some(stripped.as_str()),
+        without_chains(again.elements()).as_deref() == Some(stripped.as_str()),
         "`{stripped}`"
     );
     for key in ["By", "Hash", "Cert", "Subject", "URI", "DNS"] {
@@ -55,5 +63,21 @@ pub fn client_cert_header(bytes: &[u8]) -> Result<()> {
             "`{key}` of `{text}` and of `{stripped}`"
         );
     }
+    Ok(())
+}
+
+/// What the filter tells the server: the elements that count, and no other text.
+fn two_elements(header: &Xfcc<'_>) -> Result<()> {
+    let (Some(forwarded), Some(own)) = (header.forwarded(), header.own()) else {
+        return Ok(());
+    };
+    let told = format!("{},{}", forwarded.to_text(), own.to_text());
+    let again = Xfcc::parse(&told)?;
+    ensure!(again.elements().len() == 2, "`{told}`");
+    let same = |a: Option<&Element<'_>>, b: &Element<'_>| a.is_some_and(|a| a == b);
+    ensure!(
+        same(again.forwarded(), forwarded) && same(again.own(), own),
+        "`{told}`"
+    );
     Ok(())
 }

@@ -5,6 +5,8 @@
 
 /// The verified caller's SPIFFE ID, set on a call that goes on.
 pub const CALLER: &str = "x-callgate-caller";
+/// The SPIFFE ID of who passed the call on for that caller, set if somebody did.
+pub const FORWARDER: &str = "x-callgate-forwarder";
 /// The decision's id (a ULID), set on a call that goes on and on a refusal.
 pub const DECISION: &str = "x-callgate-decision";
 /// Why a call is refused.
@@ -54,6 +56,12 @@ const OFF_LIMITS: [&[u8]; 6] = [
 pub fn is_callgate(name: &[u8]) -> bool {
     name.get(..PREFIX.len())
         .is_some_and(|start| same(start, PREFIX))
+}
+
+/// Whether a service may read this header as the description of a client certificate.
+#[must_use]
+pub fn is_client_cert(name: &[u8]) -> bool {
+    same(name, CLIENT_CERT.as_bytes())
 }
 
 /// Whether a service may read this header as another method or URL.
@@ -123,6 +131,20 @@ mod tests {
         }
         for name in ["x-callgate", "xx-callgate-caller", "callgate-caller", ""] {
             assert!(!is_callgate(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_client_certificate_in_every_spelling() {
+        for name in [
+            "x-forwarded-client-cert",
+            "X_Forwarded_Client_Cert",
+            "x-forwarded_client-cert",
+        ] {
+            assert!(is_client_cert(name.as_bytes()), "{name}");
+        }
+        for name in ["x-forwarded-client", "x-forwarded-client-cert-", ""] {
+            assert!(!is_client_cert(name.as_bytes()), "{name}");
         }
     }
 

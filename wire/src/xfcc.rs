@@ -8,6 +8,11 @@
 //!
 //! Exact: what does not follow the grammar is an error, not a guess. Values are
 //! kept as they were written, so that a header is written back byte by byte.
+//!
+//! The last element is of this hop: what our own proxy saw of the connection. The one
+//! before it is what the peer of that connection says of the connection that it had
+//! itself; who may say so is for the server to decide. Whatever stands before those two
+//! nobody vouches for.
 
 use std::{borrow::Cow, fmt};
 
@@ -61,6 +66,10 @@ pub enum XfccError {
     TwoChains,
 }
 
+/// What the filter sends in place of a header that it cannot read. It does not follow
+/// the grammar either: the server must not take it for a header without elements.
+pub const UNREADABLE: &str = "unreadable";
+
 /// The key under which Envoy puts the certificates that the peer presented.
 const CHAIN: &str = "chain";
 
@@ -90,47 +99,71 @@ impl<'a> Xfcc<'a> {
     /// The `Chain` of the last element, the one that our own proxy wrote.
     #[must_use]
     pub fn chain(&self) -> Option<Cow<'a, str>> {
-        self.elements.last()?.value(CHAIN)
+        self.own()?.value(CHAIN)
     }
 
-    /// The header without any `Chain`; `None` if nothing else is in it.
+    /// What this hop's own proxy says.
     #[must_use]
-    pub fn without_chain(&self) -> Option<String> {
-        let mut header = String::new();
-        for element in &self.elements {
-            let mut separator = if header.is_empty() { "" } else { "," };
-            for pair in element.pairs.iter().filter(|pair| !pair.is(CHAIN)) {
-                header.extend([separator, pair.key, "=", pair.raw]);
-                separator = ";";
-            }
-        }
-        (!header.is_empty()).then_some(header)
+    pub fn own(&self) -> Option<&Element<'a>> {
+        self.elements.last()
+    }
+
+    /// What the peer of the connection says of whom it forwards.
+    #[must_use]
+    pub fn forwarded(&self) -> Option<&Element<'a>> {
+        self.elements.iter().nth_back(1)
     }
 }
 
+/// Writes a header of `elements`, without any `Chain`; `None` if nothing else is in it.
+#[must_use]
+pub fn without_chains<'e>(elements: impl IntoIterator<Item = &'e Element<'e>>) -> Option<String> {
+    let elements = elements
+        .into_iter()
+        .map(|element| element.written(|key| !is(key, CHAIN)));
+    let elements: Vec<String> = elements.filter(|text| !text.is_empty()).collect();
+    (!elements.is_empty()).then(|| elements.join(","))
+}
+
 impl<'a> Element<'a> {
-    /// The first value under `key`, which is compared without case; quotes and
-    /// escapes removed.
+    /// The first value under `key`.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.pairs
-            .iter()
-            .find(|pair| pair.is(key))
-            .map(|pair| unquote(pair.raw))
+        self.values(key).next()
+    }
+
+    /// Every value under `key`, which is compared without case; quotes and escapes
+    /// removed.
+    pub fn values(&self, key: &str) -> impl Iterator<Item = Cow<'a, str>> {
+        let pairs = self.pairs.iter().filter(move |pair| is(pair.key, key));
+        pairs.map(|pair| unquote(pair.raw))
+    }
+
+    /// The element as it was written.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.written(|_| true)
+    }
+
+    fn written(&self, kept: impl Fn(&str) -> bool) -> String {
+        let mut text = String::new();
+        for pair in self.pairs.iter().filter(|pair| kept(pair.key)) {
+            let separator = if text.is_empty() { "" } else { ";" };
+            text.extend([separator, pair.key, "=", pair.raw]);
+        }
+        text
     }
 
     fn checked(self) -> Result<Self, XfccError> {
-        match self.pairs.iter().filter(|pair| pair.is(CHAIN)).count() {
+        match self.pairs.iter().filter(|pair| is(pair.key, CHAIN)).count() {
             0 | 1 => Ok(self),
             _ => Err(XfccError::TwoChains),
         }
     }
 }
 
-impl Pair<'_> {
-    fn is(&self, key: &str) -> bool {
-        self.key.eq_ignore_ascii_case(key)
-    }
+fn is(key: &str, known: &str) -> bool {
+    key.eq_ignore_ascii_case(known)
 }
 
 fn unquote(raw: &str) -> Cow<'_, str> {

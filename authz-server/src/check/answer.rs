@@ -19,23 +19,45 @@ use callgate_wire::{
 use prost_types::{Struct, Value, value::Kind};
 use serde::Serialize;
 
-use super::call::Call;
+use super::{call::Call, forwarded::ClientCert};
 
 /// RFC 9457 section 3.
 const PROBLEM: &str = "application/problem+json";
+
+/// How a call goes on.
+pub(super) struct Passage<'a> {
+    /// The caller, if it is recognized.
+    pub(super) caller: Option<&'a str>,
+    /// Who passed the call on for it.
+    pub(super) forwarder: Option<&'a str>,
+    pub(super) client_cert: ClientCert,
+    /// The service wants the headers that override method or URL.
+    pub(super) keep_override_headers: bool,
+}
 
 /// The answer that lets a call go on. Without a [`Permit`] there is none.
 pub(super) fn allow(
     _permit: &Permit,
     call: &Call<'_>,
-    caller: Option<&str>,
-    keep_override_headers: bool,
+    passage: &Passage<'_>,
     id: &str,
 ) -> CheckResponse {
+    let Passage {
+        caller,
+        forwarder,
+        client_cert,
+        keep_override_headers,
+    } = passage;
     let mut set = Vec::with_capacity(2);
     set.extend(caller.map(|caller| header(headers::CALLER, caller)));
+    set.extend(forwarder.map(|forwarder| header(headers::FORWARDER, forwarder)));
     set.push(header(headers::DECISION, id));
-    let headers_to_remove = forged(call.headers, keep_override_headers, caller.is_some());
+    let mut headers_to_remove = forged(call.headers, *keep_override_headers, &set);
+    match client_cert {
+        ClientCert::Keep => {}
+        ClientCert::Set(value) => set.push(header(headers::CLIENT_CERT, value)),
+        ClientCert::Remove => headers_to_remove.push(headers::CLIENT_CERT.to_owned()),
+    }
     CheckResponse {
         status: Some(status(Reason::Allow)),
         http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
@@ -78,19 +100,23 @@ pub(super) fn deny(
     }
 }
 
-/// What native ext_authz cannot remove before it asks: names that only Callgate may
-/// set and, unless the service wants them, names that override method or URL. A name
+/// What native ext_authz cannot remove before it asks: names that only Callgate or the
+/// proxy may set and, unless the service wants them, names that override method or URL. A name
 /// that is set is not removed as well: proxies differ in the order.
 fn forged(
     seen: &BTreeMap<String, String>,
     keep_override_headers: bool,
-    caller_is_set: bool,
+    set: &[HeaderValueOption],
 ) -> Vec<String> {
-    let set = |name: &str| name == headers::DECISION || caller_is_set && name == headers::CALLER;
+    let is_set = |name: &str| {
+        let set = set.iter().filter_map(|option| option.header.as_ref());
+        set.into_iter().any(|header| header.key == name)
+    };
     seen.keys()
         .filter(|name| {
             let bytes = name.as_bytes();
-            headers::is_callgate(bytes) && !set(name)
+            headers::is_callgate(bytes) && !is_set(name)
+                || headers::is_client_cert(bytes) && *name != headers::CLIENT_CERT
                 || !keep_override_headers && headers::overrides_request(bytes)
         })
         .cloned()

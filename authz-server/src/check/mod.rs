@@ -9,12 +9,14 @@
 
 mod answer;
 mod call;
+mod forwarded;
 mod id;
 
 use std::sync::Arc;
 
 use callgate_policy::{
-    Caller, Decision, IdentityFault, Reason, Request, Timestamp, Verdict, document::Revocation,
+    Caller, Decision, IdentityFault, Reason, Request, SpiffeId, Timestamp, Verdict,
+    document::Revocation,
 };
 use callgate_wire::{
     envoy::service::auth::v3::{CheckRequest, CheckResponse},
@@ -22,7 +24,9 @@ use callgate_wire::{
 };
 
 use self::{
+    answer::Passage,
     call::Call,
+    forwarded::{ClientCert, Original},
     id::{DecisionId, DecisionIds},
 };
 use crate::{
@@ -82,11 +86,21 @@ impl Authorizer {
             return Ok(self.unavailable(&call, &snapshot, &id, now));
         };
         let identity = identify(&call, &snapshot, now).revoked(&snapshot, now);
-        let decision = policies.set.decide(&request(&call, &identity), now);
+        let peer = identity.svid.as_ref().ok();
+        let original = peer.and_then(|peer| Original::of(&call, peer, &snapshot, now));
+        let request = request(&call, &identity, original.as_ref());
+        let decision = policies.set.decide(&request, now);
         self.metrics.count(decision.reason, decision.enforced);
-        self.recorder
-            .append(&record(&call, &identity, &decision, &snapshot, &id, now));
-        Ok(respond(&call, &identity, &decision, &id))
+        self.recorder.append(&Record {
+            forwarder: original.is_some().then(|| identity.source()),
+            source: match &original {
+                Some(original) => original.source(&decision),
+                None => identity.source(),
+            },
+            revocation: revocation(&identity, original.as_ref()),
+            ..record(&call, &decision, &snapshot, &id, now)
+        });
+        Ok(respond(&call, &request, &decision, &id))
     }
 
     /// Before the first valid set of policies: nobody is asked who they are.
@@ -158,11 +172,20 @@ fn hints(call: &Call<'_>, leaf: &PeerCertificate) -> Vec<Vec<u8>> {
     chain.unwrap_or_default()
 }
 
-fn request<'a>(call: &'a Call<'_>, identity: &'a Identity<'_>) -> Request<'a> {
+fn request<'a>(
+    call: &'a Call<'_>,
+    identity: &'a Identity<'_>,
+    original: Option<&'a Original<'_>>,
+) -> Request<'a> {
+    let original = original.map(|original| original.id.as_ref());
     Request {
-        caller: match &identity.svid {
-            Ok(svid) => Caller::Verified(&svid.id),
-            Err(fault) => Caller::Unverified(*fault),
+        caller: match (&identity.svid, original) {
+            (Ok(svid), None) => Caller::Verified(&svid.id),
+            (Ok(svid), Some(Ok(original))) => Caller::Forwarded {
+                original,
+                forwarder: &svid.id,
+            },
+            (Err(fault), _) | (_, Some(Err(fault))) => Caller::Unverified(*fault),
         },
         service: call.service.as_ref(),
         method: call.method,
@@ -172,19 +195,37 @@ fn request<'a>(call: &'a Call<'_>, identity: &'a Identity<'_>) -> Request<'a> {
     }
 }
 
+/// What revokes the caller, or else its forwarder.
+fn revocation<'a>(identity: &Identity<'a>, original: Option<&Original<'a>>) -> Option<&'a str> {
+    let revocation = original.and_then(|original| original.revocation);
+    let revocation = revocation.or(identity.revocation);
+    revocation.map(|one| one.name.as_str())
+}
+
 fn respond(
     call: &Call<'_>,
-    identity: &Identity<'_>,
+    request: &Request<'_>,
     decision: &Decision<'_>,
     id: &DecisionId,
 ) -> CheckResponse {
-    let caller = identity.svid.as_ref().ok();
+    let (caller, forwarder) = match request.caller {
+        Caller::Verified(caller) if decision.recognized => (Some(caller), None),
+        Caller::Forwarded {
+            original,
+            forwarder,
+        } if decision.recognized => (Some(original), Some(forwarder)),
+        _ => (None, None),
+    };
     match decision.permit() {
         Some(permit) => answer::allow(
             permit,
             call,
-            caller.map(|svid| svid.id.as_str()),
-            decision.keep_override_headers,
+            &Passage {
+                caller: caller.map(SpiffeId::as_str),
+                forwarder: forwarder.map(SpiffeId::as_str),
+                client_cert: ClientCert::of(call.client_cert, forwarder.is_some()),
+                keep_override_headers: decision.keep_override_headers,
+            },
             id.as_str(),
         ),
         None => {
@@ -196,27 +237,17 @@ fn respond(
 
 fn record<'a>(
     call: &'a Call<'_>,
-    identity: &'a Identity<'_>,
     decision: &'a Decision<'_>,
     snapshot: &'a Snapshot,
     id: &'a DecisionId,
     now: Timestamp,
 ) -> Record<'a> {
-    let known = identity.known.as_deref();
     Record {
         verdict: decision.verdict,
         reason: decision.reason,
         enforced: decision.enforced,
         rule: decision.rule,
         nearest_miss: decision.nearest_miss.as_ref(),
-        source: Source {
-            id: known.map(|svid| svid.id.as_str()),
-            certificate_sha256: known
-                .map(|svid| svid.sha256.as_str())
-                .or(identity.unknown_sha256.as_deref()),
-            not_after: known.map(|svid| svid.not_after),
-        },
-        revocation: identity.revocation.map(|one| one.name.as_str()),
         ..noted(call, snapshot, id, now)
     }
 }
@@ -239,6 +270,7 @@ fn noted<'a>(
         leased: false,
         source: Source::default(),
         revocation: None,
+        forwarder: None,
         destination: call.destination,
         method: call.method,
         path: call.path_only(),
@@ -253,6 +285,17 @@ fn noted<'a>(
 }
 
 impl<'s> Identity<'s> {
+    fn source(&self) -> Source<'_> {
+        let known = self.known.as_deref();
+        Source {
+            id: known.map(|svid| svid.id.as_str()),
+            certificate_sha256: known
+                .map(|svid| svid.sha256.as_str())
+                .or(self.unknown_sha256.as_deref()),
+            not_after: known.map(|svid| svid.not_after),
+        }
+    }
+
     const fn faulty(fault: IdentityFault, unknown_sha256: Option<String>) -> Self {
         Self {
             svid: Err(fault),

@@ -45,8 +45,11 @@ pub struct Record<'a> {
     pub enforced: bool,
     /// Whether the proxy decided by a lease. Not in this release.
     pub leased: bool,
-    /// Who called.
+    /// Who called: the original caller, if somebody passed the call on.
     pub source: Source<'a>,
+    /// Who passed the call on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarder: Option<Source<'a>>,
     /// Of a caller who is revoked: the name of the document that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<&'a str>,
@@ -74,7 +77,8 @@ pub struct Record<'a> {
 }
 
 /// Who called. A certificate that never verified has no `id` and no `notAfter`; of
-/// one that did and has expired, they say whose it was.
+/// one that did and has expired, they say whose it was. A caller that is only known by
+/// what its forwarder says has no `notAfter`, and an `id` if that was believed.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source<'a> {

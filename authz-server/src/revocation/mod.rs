@@ -76,6 +76,14 @@ impl Revocations {
         same.find_map(|found| active(found, now))
     }
 
+    /// What revokes the certificate with that SHA-256 at `now`: one that nobody here has
+    /// seen, so nothing is known of its twins.
+    #[must_use]
+    pub fn of_sha256(&self, sha256: &Fingerprint, now: Timestamp) -> Option<&Revocation> {
+        let found = self.by_certificate.get(sha256);
+        found.and_then(|found| active(found, now))
+    }
+
     /// What revokes the identity of that name at `now`. `own` is the trust domain that
     /// relative identities belong to.
     #[must_use]

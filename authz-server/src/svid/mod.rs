@@ -91,6 +91,17 @@ impl PeerCertificate {
         pem::one_certificate(text).map(Self::from_der)
     }
 
+    /// From a chain (PEM, plain or percent-encoded): its first certificate, and up to four
+    /// of the others, as hints for finding a path.
+    ///
+    /// # Errors
+    /// If `text` is no list of certificates, or over 64 KiB.
+    pub fn from_chain(text: &str) -> Result<(Self, Vec<Vec<u8>>), PemError> {
+        let mut certificates = pem::certificates(text, 1 + MAX_HINTS)?.into_iter();
+        let leaf = certificates.next().ok_or(PemError::NoBlock)?;
+        Ok((Self::from_der(leaf), certificates.collect()))
+    }
+
     /// From DER, which is not looked at yet.
     #[must_use]
     pub fn from_der(der: Vec<u8>) -> Self {
@@ -139,6 +150,15 @@ impl Svid {
 }
 
 impl SvidError {
+    /// Whose certificate it is, if it ever verified.
+    #[must_use]
+    pub fn into_known(self) -> Option<Arc<Svid>> {
+        match self {
+            Self::Expired(svid) => Some(svid),
+            Self::Invalid(_) | Self::UnknownTrustDomain | Self::NoPath => None,
+        }
+    }
+
     /// The fault as the decision core knows it.
     #[must_use]
     pub const fn fault(&self) -> IdentityFault {
@@ -157,6 +177,24 @@ pub(crate) fn fingerprint(digest: &[u8]) -> Fingerprint {
         *to = *from;
     }
     fingerprint
+}
+
+/// The fingerprint that 64 lower-case hex digits stand for.
+pub(crate) fn fingerprint_of_hex(text: &str) -> Option<Fingerprint> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut fingerprint = [0; 32];
+    if pairs.len() != fingerprint.len() || !rest.is_empty() {
+        return None;
+    }
+    for (to, [high, low]) in fingerprint.iter_mut().zip(pairs) {
+        *to = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(fingerprint)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

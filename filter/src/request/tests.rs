@@ -55,14 +55,42 @@ fn a_chain_is_a_hint_only_beyond_the_leaf_and_never_goes_upstream() {
 }
 
 #[test]
-fn a_client_cert_header_that_cannot_be_read_is_removed() {
-    for header in [&b"Chain=\"open"[..], b"nonsense", b"", b"By=\xff;Chain=x"] {
+fn a_client_cert_header_that_cannot_be_read_is_removed_and_the_server_told() {
+    for header in [
+        &b"Chain=\"open"[..],
+        b"nonsense",
+        b"",
+        b"By=\xff;Chain=x",
+        b"A=1,,B=2",
+        b"A=1,",
+    ] {
         assert_eq!(
             client_cert(header),
-            (ClientCert::Remove, None),
+            (ClientCert::Remove, Some("unreadable".to_owned())),
             "{header:?}"
         );
     }
+}
+
+#[test]
+fn what_others_say_of_a_certificate_goes_to_the_server_and_not_to_the_service() {
+    let (change, told) = client_cert(b"A=0,By=g;Chain=\"x\",By=s;Hash=1;Chain=y;URI=g");
+    assert_eq!(change, ClientCert::Replace("By=s;Hash=1;URI=g".to_owned()));
+    let told = told.unwrap();
+    assert_eq!(told, "By=g;Chain=\"x\",By=s;Hash=1;Chain=y;URI=g");
+    assert_eq!(
+        client_cert(b"By=g,Chain=y"),
+        (ClientCert::Remove, Some("By=g,Chain=y".to_owned()))
+    );
+}
+
+#[test]
+fn a_client_cert_header_in_another_spelling_is_forged() {
+    let mut seen = Seen::default();
+    seen.note(b"x_forwarded_client_cert", b"By=x");
+    seen.note(b"x-forwarded-client-cert", b"By=y");
+    assert_eq!(seen.forged(), [b"x_forwarded_client_cert".to_vec()]);
+    assert_eq!(seen.client_cert.unwrap(), b"By=y");
 }
 
 #[test]

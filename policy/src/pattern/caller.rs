@@ -120,43 +120,6 @@ impl CallerPattern {
         fit && (tail || texts.next().is_none())
     }
 
-    /// Whether every ID that fits `other` fits this pattern as well. A name captured
-    /// twice never stands for any two segments.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        self.trust_domain() == other.trust_domain() && self.covers_paths_of(other)
-    }
-
-    /// The same, of the paths alone.
-    pub(crate) fn covers_paths_of(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.steps(), other.steps());
-        let length = match (self.has_tail(), other.has_tail()) {
-            (true, _) => mine.len() <= theirs.len(),
-            (false, true) => false,
-            (false, false) => mine.len() == theirs.len(),
-        };
-        let mut bound: Vec<(&str, Step<'_>)> = Vec::new();
-        length
-            && mine.iter().zip(&theirs).all(|(mine, theirs)| match mine {
-                Step::Literal(_) => mine == theirs,
-                Step::Any => true,
-                Step::Capture(name) => {
-                    let before = bound.iter().find(|(other, _)| other == name);
-                    let same = before.is_none_or(|(_, before)| {
-                        before == theirs && matches!(theirs, Step::Literal(_))
-                    });
-                    bound.push((name, *theirs));
-                    same
-                }
-            })
-    }
-
-    fn steps(&self) -> Vec<Step<'_>> {
-        match &self.0 {
-            Form::Exact(id) => id.segments().map(Step::Literal).collect(),
-            Form::Wild { segments, .. } => segments.iter().map(IdSegment::step).collect(),
-        }
-    }
-
     pub(crate) fn trust_domain(&self) -> &str {
         match &self.0 {
             Form::Exact(id) => id.trust_domain(),
@@ -175,14 +138,6 @@ impl CallerPattern {
     pub(crate) const fn has_tail(&self) -> bool {
         matches!(self.0, Form::Wild { tail: true, .. })
     }
-}
-
-/// One segment, of either form of a pattern.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step<'p> {
-    Literal(&'p str),
-    Any,
-    Capture(&'p str),
 }
 
 /// The trust domain that a pattern is in, and its path.
@@ -288,14 +243,6 @@ fn identity_error(part: Part<'_>, error: SpiffeIdError) -> PatternError {
 impl IdSegment {
     const fn is_wild(&self) -> bool {
         !matches!(self, Self::Literal(_))
-    }
-
-    fn step(&self) -> Step<'_> {
-        match self {
-            Self::Literal(text) => Step::Literal(text),
-            Self::Any => Step::Any,
-            Self::Capture(name) => Step::Capture(name),
-        }
     }
 
     fn name(&self) -> Option<&str> {

@@ -6,6 +6,8 @@
 mod bindings;
 mod caller;
 mod capture;
+#[cfg(feature = "documents")]
+mod cover;
 mod error;
 mod grpc;
 mod hints;

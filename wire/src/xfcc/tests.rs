@@ -35,11 +35,40 @@ fn writes_the_header_back_without_any_chain() {
         ("Chain=only", None),
     ] {
         assert_eq!(
-            Xfcc::parse(header).unwrap().without_chain().as_deref(),
+            without_chains(Xfcc::parse(header).unwrap().elements()).as_deref(),
             wanted,
             "{header}"
         );
     }
+}
+
+#[test]
+fn the_last_element_is_ours_and_the_one_before_it_the_peers() {
+    let of = |header: &'static str| {
+        let xfcc = Xfcc::parse(header).unwrap();
+        let forwarded = xfcc.forwarded().map(Element::to_text);
+        (xfcc.own().map(Element::to_text), forwarded)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(of("A=1"), (text("A=1"), None));
+    assert_eq!(
+        of("A=1 , B=\"2;,\" ; C=3"),
+        (text("B=\"2;,\";C=3"), text("A=1"))
+    );
+    assert_eq!(of("A=1,B=2,C=3"), (text("C=3"), text("B=2")));
+}
+
+#[test]
+fn a_key_may_have_several_values() {
+    let xfcc = Xfcc::parse("URI=a;DNS=x;uri=\"b\";URI=").unwrap();
+    let element = xfcc.own().unwrap();
+    assert_eq!(element.values("URI").collect::<Vec<_>>(), ["a", "b", ""]);
+    assert_eq!(element.values("By").count(), 0);
+}
+
+#[test]
+fn what_stands_for_an_unreadable_header_is_unreadable() {
+    assert!(Xfcc::parse(UNREADABLE).is_err());
 }
 
 #[test]
@@ -93,7 +122,7 @@ proptest! {
     #[test]
     fn text_of_the_grammar_s_own_letters_never_panics(text in "[A-c=,;\"\\\\ é]{0,24}") {
         if let Ok(xfcc) = Xfcc::parse(&text) {
-            let written = xfcc.without_chain().unwrap_or_default();
+            let written = without_chains(xfcc.elements()).unwrap_or_default();
             prop_assert!(written.is_empty() || Xfcc::parse(&written).is_ok());
         }
     }
@@ -115,7 +144,9 @@ proptest! {
 
         let xfcc = Xfcc::parse(&header).unwrap();
         prop_assert_eq!(xfcc.chain().map(Cow::into_owned), chain);
-        prop_assert_eq!(xfcc.without_chain(), Some(plain));
+        prop_assert_eq!(without_chains(xfcc.elements()), Some(plain));
+        let written: Vec<String> = xfcc.elements().iter().map(Element::to_text).collect();
+        prop_assert_eq!(&written.join(","), &header);
         for (element, pairs) in xfcc.elements().iter().zip(&elements) {
             let (key, value) = &pairs[0];
             prop_assert_eq!(element.value(key).unwrap(), value.as_str());

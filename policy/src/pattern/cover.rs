@@ -1,0 +1,91 @@
+//! Which patterns over identities are wider than others.
+
+use super::{CallerPattern, IdSegment};
+
+/// One segment, of either form of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step<'p> {
+    Literal(&'p str),
+    Any,
+    Capture(&'p str),
+}
+
+impl CallerPattern {
+    /// Whether every ID that fits `other` fits this pattern as well. A name captured
+    /// twice never stands for any two segments.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.trust_domain() == other.trust_domain() && self.covers_paths_of(other)
+    }
+
+    /// The same, of the paths alone.
+    pub(crate) fn covers_paths_of(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.steps(), other.steps());
+        let length = match (self.has_tail(), other.has_tail()) {
+            (true, _) => mine.len() <= theirs.len(),
+            (false, true) => false,
+            (false, false) => mine.len() == theirs.len(),
+        };
+        let mut bound: Vec<(&str, Step<'_>)> = Vec::new();
+        length
+            && mine.iter().zip(&theirs).all(|(mine, theirs)| match mine {
+                Step::Literal(_) => mine == theirs,
+                Step::Any => true,
+                Step::Capture(name) => {
+                    let before = bound.iter().find(|(other, _)| other == name);
+                    let same = before.is_none_or(|(_, before)| {
+                        before == theirs && matches!(theirs, Step::Literal(_))
+                    });
+                    bound.push((name, *theirs));
+                    same
+                }
+            })
+    }
+
+    fn steps(&self) -> Vec<Step<'_>> {
+        match self.exact() {
+            Some(id) => id.segments().map(Step::Literal).collect(),
+            None => self.segments().iter().map(Step::from).collect(),
+        }
+    }
+}
+
+impl<'p> From<&'p IdSegment> for Step<'p> {
+    fn from(segment: &'p IdSegment) -> Self {
+        match segment {
+            IdSegment::Literal(text) => Self::Literal(text),
+            IdSegment::Any => Self::Any,
+            IdSegment::Capture(name) => Self::Capture(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::caller;
+
+    #[test]
+    fn a_pattern_covers_what_can_only_fit_it_too() {
+        let cases = [
+            ("/**", "/**", true),
+            ("/**", "/a", true),
+            ("/a/**", "/**", false),
+            ("/a/**", "/a", true),
+            ("/a/**", "/a/b/*", true),
+            ("/a/*", "/a/**", false),
+            ("/a/*", "/a/b", true),
+            ("/a/b", "/a/*", false),
+            ("/a/b", "/a/b", true),
+            ("/a/*/**", "/a/**", false),
+            ("/*/b", "/a/*", false),
+            ("/{x}/b", "/*/b", true),
+            ("/{x}/{x}", "/*/*", false),
+            ("/{x}/{x}", "/a/a", true),
+            ("/{x}/{x}", "/a/b", false),
+            ("/**", "spiffe://partner.example/a", false),
+        ];
+        for (wide, narrow, wanted) in cases {
+            let (a, b) = (caller(wide), caller(narrow));
+            assert_eq!(a.covers(&b), wanted, "{wide} over {narrow}");
+        }
+    }
+}
