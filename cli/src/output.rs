@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use callgate_policy::Timestamp;
 use clap::ValueEnum;
 
 /// How something is printed.
@@ -34,11 +33,6 @@ pub(crate) fn colour() -> bool {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     !no_colour && !dumb && io::stdout().is_terminal()
-}
-
-/// The time, by this machine's clock.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
 /// `1 rule`, `2 rules`.

@@ -311,3 +311,47 @@ fn what_cannot_be_decided_exits_with_2() {
     let args = [&from[..], &["/b", "GET /", "--trust-domain", "x"]].concat();
     assert_eq!(callgate(dir.path(), &args).code, Some(1));
 }
+
+#[test]
+fn a_revoked_caller_is_refused_by_name_and_until_it_lapses() {
+    let revoked = "kind: Revocation\nmetadata: {name: leaked-key}\nspec:\n  \
+        id: /ns/shop/sa/checkout\n  reason: key found in a build log\n  \
+        revokedBy: dana@example.org\n  expires: 2027-01-01T00:00:00Z\n";
+    let dir = directory(&[
+        ("policies/orders.yaml", ORDERS),
+        ("policies/revoked.yaml", revoked),
+    ]);
+    let call = |at: &str, format: &str| {
+        let args = [
+            "explain",
+            "--from",
+            "/ns/shop/sa/checkout",
+            "--to",
+            "/ns/shop/sa/orders",
+            "--at",
+            at,
+            "--format",
+            format,
+            "POST /orders",
+        ];
+        callgate(dir.path(), &args)
+    };
+    let before = call("2026-12-31T23:59:59Z", "human");
+    assert_eq!(before.code, Some(1), "{before:?}");
+    assert!(
+        before.stdout.starts_with("DENIED identity-revoked "),
+        "{before:?}"
+    );
+    assert!(
+        before
+            .stdout
+            .ends_with("revoked: leaked-key   revoked.yaml:1\n  key found in a build log\n"),
+        "{before:?}"
+    );
+    let json = call("2026-12-31T23:59:59Z", "json");
+    let told: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(told["reason"], "identity-revoked");
+    assert_eq!(told["revocation"], "leaked-key");
+    let after = call("2027-01-01T00:00:00Z", "human");
+    assert_eq!(after.code, Some(0), "{after:?}");
+}

@@ -10,6 +10,7 @@
 
 use callgate_policy::{
     Addition, Clause, ClauseCheck, Decision, Location, MissStory, NearestMiss, Reason, Verdict,
+    document::Revocation,
 };
 
 use super::{Asked, is_let_pass};
@@ -33,7 +34,7 @@ pub(super) fn show(
         Reason::Allow => String::new(),
         reason => format!(" {reason}"),
     };
-    let Asked { from, to, call } = asked;
+    let Asked { from, to, call, .. } = asked;
     let mut text = format!("{word}{reason}   {from} → {to}   {call}\n");
     for line in because(asked, decision, story) {
         text.push_str(&line);
@@ -46,6 +47,13 @@ fn because(asked: &Asked<'_>, decision: &Decision<'_>, story: Option<&MissStory>
     let mut lines = Vec::new();
     if is_let_pass(decision) {
         lines.push("shadow: recorded, but let pass".to_owned());
+    }
+    if let Some(revocation) = asked.revoked {
+        let Revocation {
+            name, file, line, ..
+        } = revocation;
+        lines.push(format!("revoked: {name}   {file}:{line}"));
+        lines.extend(revocation.reason.lines().map(|line| format!("  {line}")));
     }
     if let Some(rule) = decision.rule {
         lines.push(format!("rule: {}   {}", rule.name, rule.location));

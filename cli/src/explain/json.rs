@@ -1,9 +1,12 @@
 //! The answer for a program, with the fields that a decision record has.
 
-use callgate_policy::{Decision, Location, NearestMiss, Verdict};
+use callgate_policy::{Decision, Location, NearestMiss, Verdict, document::Revocation};
 use serde::Serialize;
 
-pub(super) fn show(decision: &Decision<'_>) -> serde_json::Result<String> {
+pub(super) fn show(
+    decision: &Decision<'_>,
+    revoked: Option<&Revocation>,
+) -> serde_json::Result<String> {
     let answer = Answer {
         verdict: match decision.verdict {
             Verdict::Allow => "Allow",
@@ -12,6 +15,7 @@ pub(super) fn show(decision: &Decision<'_>) -> serde_json::Result<String> {
         reason: decision.reason.as_str(),
         rule: decision.rule.map(|rule| rule.name),
         policy: decision.rule.map(|rule| location(rule.location)),
+        revocation: revoked.map(|one| one.name.as_str()),
         nearest_miss: decision.nearest_miss.as_ref().map(Miss::from),
     };
     Ok(serde_json::to_string(&answer)? + "\n")
@@ -24,6 +28,8 @@ struct Answer<'a> {
     reason: &'static str,
     rule: Option<&'a str>,
     policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<&'a str>,
     nearest_miss: Option<Miss<'a>>,
 }
 

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use callgate_policy::{
-    Caller, Decision, Request, SpiffeId, Verdict,
-    document::{Limits, LoadError, LoadOptions, Loaded, load},
+    Caller, Decision, IdentityFault, Request, SpiffeId, Timestamp, Verdict,
+    document::{Limits, LoadError, LoadOptions, Loaded, Revocation, load},
 };
-use callgate_server::{clock, store::read_sources};
+use callgate_server::{clock, revocation::Revocations, store::read_sources};
 
 pub(crate) use call::{Call, Header};
 pub(crate) use identity::Identity;
@@ -20,22 +20,28 @@ pub(crate) use identity::Identity;
 use crate::{
     args::ExplainArgs,
     output::{Format, colour, print},
+    revocation,
 };
 
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let loaded = policies(args)?;
     let from = args.from.resolve("--from", loaded.trust_domain.as_ref())?;
     let to = args.to.resolve("--to", loaded.trust_domain.as_ref())?;
+    let now = args.at.unwrap_or_else(clock::now);
+    let revocations = revocations(args)?;
+    let revoked = revocation_of(&from, &revocations, &loaded, now);
     let parts = args.call.parts(&args.headers);
     let request = Request {
-        caller: Caller::Verified(&from),
+        caller: match revoked {
+            None => Caller::Verified(&from),
+            Some(_) => Caller::Unverified(IdentityFault::Revoked),
+        },
         service: Some(&to),
         method: &parts.method,
         path: &parts.target,
         upgrade: parts.upgrade.as_deref(),
         content_type: parts.content_type.as_deref(),
     };
-    let now = args.at.unwrap_or_else(clock::now);
     let decision = loaded.policies.decide(&request, now);
     let miss = decision.nearest_miss.as_ref();
     let story = miss.and_then(|miss| miss.story(&request, now));
@@ -43,10 +49,11 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         from: &from,
         to: &to,
         call: &args.call,
+        revoked,
     };
     print(&match args.format {
         Format::Human => human::show(&asked, &decision, story.as_ref(), colour()),
-        Format::Json => json::show(&decision)?,
+        Format::Json => json::show(&decision, revoked)?,
     })?;
     Ok(match decision.verdict {
         Verdict::Allow => ExitCode::SUCCESS,
@@ -59,6 +66,29 @@ struct Asked<'a> {
     from: &'a SpiffeId,
     to: &'a SpiffeId,
     call: &'a Call,
+    /// Why the caller is believed no longer.
+    revoked: Option<&'a Revocation>,
+}
+
+/// As the server reads them: whatever is wrong with one, the others have effect.
+fn revocations(args: &ExplainArgs) -> anyhow::Result<Revocations> {
+    let files = revocation::read(&args.policies)?;
+    for fault in files.faults() {
+        eprintln!("{fault}");
+    }
+    Ok(Revocations::new(files.revocations().cloned()))
+}
+
+/// What revokes `id`, under any of its names.
+fn revocation_of<'r>(
+    id: &SpiffeId,
+    revocations: &'r Revocations,
+    loaded: &Loaded,
+    now: Timestamp,
+) -> Option<&'r Revocation> {
+    let own = loaded.trust_domain.as_ref();
+    let mut names = std::iter::once(id.clone()).chain(loaded.policies.aliases_of(id));
+    names.find_map(|name| revocations.of_id(&name, own, now))
 }
 
 /// The set that the server would decide by. One with findings decides nothing, so

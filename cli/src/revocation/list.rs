@@ -6,13 +6,14 @@ use callgate_policy::{
     Timestamp, TrustDomain,
     document::{Revocation, Revoked},
 };
+use callgate_server::clock;
 use clap::Args;
 use serde::Serialize;
 
 use super::{Own, read};
 use crate::{
     args::time,
-    output::{Format, now, print},
+    output::{Format, print},
 };
 
 /// `callgate revocations`.
@@ -42,7 +43,7 @@ pub(crate) struct RevocationsArgs {
 pub(crate) fn run(args: &RevocationsArgs) -> anyhow::Result<ExitCode> {
     let files = read(&args.policies)?;
     let own = Own::of(&args.policies, args.trust_domain.as_ref());
-    let at = args.at.unwrap_or_else(now);
+    let at = args.at.unwrap_or_else(clock::now);
     let mut rows: Vec<Row<'_>> = files
         .revocations()
         .map(|one| Row::of(one, own.domain(), at))

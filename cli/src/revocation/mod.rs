@@ -16,7 +16,7 @@ pub(crate) use list::{RevocationsArgs, run as list};
 pub(crate) use write::{RevokeArgs, run as revoke};
 
 /// The revocations of a directory, as a server has them.
-fn read(policies: &Path) -> anyhow::Result<RevocationFiles> {
+pub(crate) fn read(policies: &Path) -> anyhow::Result<RevocationFiles> {
     if !policies.is_dir() {
         bail!("`{}` is not a directory", policies.display());
     }

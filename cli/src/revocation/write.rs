@@ -12,7 +12,7 @@ use callgate_policy::{
     SpiffeId, Timestamp, TrustDomain,
     document::{LoadOptions, Revocation, Source, load_revocations},
 };
-use callgate_server::svid::PeerCertificate;
+use callgate_server::{clock, svid::PeerCertificate};
 use clap::Args;
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ use super::{Own, read};
 use crate::{
     args::time,
     explain::Identity,
-    output::{Format, now, print},
+    output::{Format, print},
 };
 
 /// Bytes of a certificate file that are read; a chain has a few kilobytes.
@@ -95,7 +95,7 @@ enum Target {
 
 pub(crate) fn run(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     let existing = read(&args.policies)?;
-    let now = now();
+    let now = clock::now();
     if let Some(expires) = args.expires {
         ensure!(
             expires > now,

@@ -17,6 +17,7 @@ use callgate_server::{
     live::{Live, Policies},
     metrics::Metrics,
     record::{Recorder, Sink},
+    revocation::{RevocationFiles, Revocations},
     store::read_sources,
     svid::Verifier,
 };
@@ -56,6 +57,16 @@ impl World {
             Err(error) => bail!("{}: {error}", directory.display()),
         }
     }
+
+    /// Who is believed no longer.
+    fn revocations(self) -> Revocations {
+        let Some(directory) = self.policies() else {
+            return Revocations::default();
+        };
+        let mut files = RevocationFiles::new(directory);
+        files.look(Duration::ZERO);
+        Revocations::new(files.revocations().cloned())
+    }
 }
 
 impl Service {
@@ -71,6 +82,7 @@ impl Service {
         });
         let bundles: Vec<TrustBundle> = bundles.into_iter().collect::<Result<_>>()?;
         let live = Arc::new(Live::new(Verifier::new(bundles)));
+        live.set_revocations(world.revocations());
         if let Some(loaded) = world.load()? {
             live.set_policies(Policies {
                 set: loaded.policies,

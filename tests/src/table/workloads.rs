@@ -56,6 +56,8 @@ pub enum Fault {
     Expired,
     /// No way to a bundle.
     Untrusted,
+    /// Valid, and revoked by a document.
+    Revoked,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,13 +145,15 @@ impl CallerSpec {
     }
 
     /// Whether its handshake succeeds with `envoy/bundle.yaml`: a valid SVID of the
-    /// trust domain.
+    /// trust domain. Envoy knows nothing of revocations.
     ///
     /// # Errors
     /// When the identity is none; [`Workloads`] has checked that.
     pub fn is_believed_as_shipped(&self) -> Result<bool> {
-        let identity = self.identity()?;
-        Ok(identity.is_ok_and(|id| id.trust_domain() == TRUST_DOMAIN))
+        if !matches!(self.fault, None | Some(Fault::Revoked)) {
+            return Ok(false);
+        }
+        Ok(SpiffeId::parse(&self.id)?.trust_domain() == TRUST_DOMAIN)
     }
 
     /// Mints its certificate.
@@ -186,6 +190,7 @@ impl From<Fault> for IdentityFault {
             Fault::Invalid => Self::Invalid,
             Fault::Expired => Self::Expired,
             Fault::Untrusted => Self::Untrusted,
+            Fault::Revoked => Self::Revoked,
         }
     }
 }
