@@ -150,7 +150,10 @@ async fn open_connection(gate: Arc<Gate>, host: Host, http: Http) -> Result<()> 
     );
     let decision = answer.decision().context("no decision")?;
     let record = gate.server()?.record(decision).await?;
-    ensure!(record.pointer("/revocation") == Some(&json!(name)), "{record}");
+    ensure!(
+        record.pointer("/revocation") == Some(&json!(name)),
+        "{record}"
+    );
     ensure!(record.pointer("/source/id") == Some(&json!(id)), "{record}");
 
     // Lifted, the same connection goes on.
