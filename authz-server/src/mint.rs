@@ -1,11 +1,16 @@
 //! Certificates for tests, minted when they run: no key is kept anywhere.
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use callgate_policy::{Timestamp, TrustDomain};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
     SignatureAlgorithm,
 };
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::{bundle::TrustBundle, clock, svid::PeerCertificate};
@@ -80,6 +85,14 @@ impl Authority {
 
     /// An X.509-SVID of [`CHECKOUT`], changed by `edit`.
     pub(crate) fn leaf(&self, edit: impl FnOnce(&mut CertificateParams)) -> Certificate {
+        self.leaf_and_key(edit).0
+    }
+
+    /// The same, for one who has to prove that it is his.
+    pub(crate) fn leaf_and_key(
+        &self,
+        edit: impl FnOnce(&mut CertificateParams),
+    ) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "leaf");
         params.not_before = moment(self.moment - 3_600);
@@ -91,9 +104,8 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         edit(&mut params);
-        params
-            .signed_by(&KeyPair::generate().unwrap(), &self.issuer)
-            .unwrap()
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
     /// The DER of an authority below this one that has `key`.
@@ -103,8 +115,15 @@ impl Authority {
         certificate.der().to_vec()
     }
 
-    pub(crate) fn key(&self) -> &KeyPair {
-        self.issuer.key()
+    /// As an element of a SPIFFE bundle.
+    pub(crate) fn jwk(&self) -> Value {
+        let point = self.issuer.key().der_bytes();
+        let (x, y) = point[1..].split_at(32);
+        json!({
+            "use": "x509-svid", "kty": "EC", "crv": "P-256",
+            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+            "x5c": [STANDARD.encode(self.certificate.der())],
+        })
     }
 
     pub(crate) fn der(&self) -> Vec<u8> {
@@ -119,6 +138,15 @@ impl Authority {
         )
         .unwrap()
     }
+}
+
+/// The SPIFFE bundle of `roots`.
+pub(crate) fn spiffe_bundle(roots: &[&Authority], sequence: u64, refresh_hint: u64) -> String {
+    let keys: Vec<Value> = roots.iter().map(|root| root.jwk()).collect();
+    json!({
+        "keys": keys, "spiffe_sequence": sequence, "spiffe_refresh_hint": refresh_hint,
+    })
+    .to_string()
 }
 
 /// Seconds from [`NOW`].

@@ -12,7 +12,7 @@
 //! vouches for another trust domain than its own.
 
 mod bundles;
-mod endpoint;
+pub(crate) mod endpoint;
 mod files;
 mod jwks;
 mod outlook;
@@ -23,7 +23,7 @@ use callgate_policy::{Timestamp, TrustDomain};
 use ring::digest::{Context, SHA256, digest};
 
 pub use bundles::{BundleState, Bundles, Feed, FeedOfSeveral, Taken};
-pub use endpoint::{AddressError, BundleEndpoint, Endpoints, RootsError};
+pub use endpoint::{AddressError, BundleEndpoint, Endpoints, TlsError};
 pub use files::{BundleFileError, BundleFiles};
 pub use jwks::{JwksError, KeyError};
 

@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf};
 use callgate_policy::TrustDomain;
 
 use super::listen::Listen;
-use crate::bundle::{BundleFileError, RootsError};
+use crate::bundle::{BundleFileError, TlsError};
 
 /// Why a server does not start. Whatever it is, nothing was started.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub enum StartError {
     /// A trust domain with more than one endpoint: whose word should count?
     TwoEndpoints(TrustDomain),
     /// Bundle endpoints that could never be verified.
-    BundleEndpoint(RootsError),
+    BundleEndpoint(TlsError),
     /// The decision log cannot be opened.
     DecisionLog {
         /// Its path.

@@ -15,7 +15,11 @@ use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::*;
-use crate::fixture::{DOCUMENTS, Mesh, ORDERS, ask, http, trust_domain};
+use crate::{
+    bundle::endpoint::served,
+    fixture::{DOCUMENTS, Mesh, ORDERS, ask, http, trust_domain},
+    mint::{Authority, spiffe_bundle},
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -226,6 +230,17 @@ async fn what_cannot_be_done_starts_nothing() {
             "--trust-bundle",
         ),
         (
+            "two endpoints of a trust domain",
+            Config {
+                bundle_endpoints: vec![
+                    "a=https_spiffe,spiffe://a/b,https://one/".parse().unwrap(),
+                    "a=https_spiffe,spiffe://a/b,https://two/".parse().unwrap(),
+                ],
+                ..config(&mesh)
+            },
+            "`a`: given twice",
+        ),
+        (
             "a bundle that is not there",
             Config {
                 trust_bundles: vec![(trust_domain(), missing.clone())],
@@ -316,6 +331,77 @@ async fn an_edit_on_disk_decides_without_a_restart() {
         7,
         "its root is gone"
     );
+}
+
+#[tokio::test]
+async fn a_ca_that_leaves_a_bundle_stops_its_leaves_at_the_next_request() {
+    let mesh = Mesh::of_today();
+    let (old, new) = (&mesh.root, Authority::root_of_today("next"));
+    let running = start(&config(&mesh)).await.unwrap();
+    let channel = channel(running.check_address()).await;
+    let (of_old, of_new) = (old.leaf(|_| {}), new.leaf(|_| {}));
+    assert_eq!(code(&channel, &of_old, "GET /orders").await, 0);
+    assert_eq!(code(&channel, &of_new, "GET /orders").await, 7);
+    let loaded = |times| {
+        move |condition: &crate::health::Condition| {
+            let bundle = condition.bundles.get(&trust_domain());
+            bundle.is_some_and(|loads| loads.succeeded == times)
+        }
+    };
+    // From PEM to a SPIFFE bundle with both, and then without the old one.
+    fs::write(mesh.bundle(), spiffe_bundle(&[old, &new], 1, 60)).unwrap();
+    until(&running, loaded(2)).await;
+    assert_eq!(code(&channel, &of_old, "GET /orders").await, 0);
+    assert_eq!(code(&channel, &of_new, "GET /orders").await, 0);
+    fs::write(mesh.bundle(), spiffe_bundle(&[&new], 2, 60)).unwrap();
+    until(&running, loaded(3)).await;
+    assert_eq!(code(&channel, &of_old, "GET /orders").await, 7);
+    assert_eq!(code(&channel, &of_new, "GET /orders").await, 0);
+    running.drain(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_bundle_endpoint_is_polled_while_the_server_runs() {
+    let mesh = Mesh::of_today();
+    let partner = Authority::root_of_today("partner");
+    let published = |roots: &[&Authority], n| served::ok(&spiffe_bundle(roots, n, 1));
+    let certificate = partner.leaf_and_key(served::named(served::SERVER));
+    let endpoint = served::Server::start(certificate, published(&[&partner], 1)).await;
+    fs::write(mesh.path("partner.pem"), partner.certificate.pem()).unwrap();
+    let domain = TrustDomain::parse(served::DOMAIN).unwrap();
+    let mut config = config(&mesh);
+    config
+        .trust_bundles
+        .push((domain.clone(), mesh.path("partner.pem")));
+    config.bundle_endpoints.push(endpoint.spiffe());
+    mesh.write_policies(&DOCUMENTS.replace(
+        "[/ns/shop/sa/checkout]",
+        "[/ns/shop/sa/checkout, spiffe://partner.example/depot]",
+    ));
+    let running = start(&config).await.unwrap();
+    let channel = channel(running.check_address()).await;
+    let depot = partner.leaf(served::named("spiffe://partner.example/depot"));
+    assert_eq!(code(&channel, &depot, "GET /orders").await, 0);
+    let (_, figures) = page(running.admin_address(), "/metrics").await;
+    let age = r#"callgate_trust_bundle_age_seconds{trust_domain="partner.example"} "#;
+    assert!(figures.contains(age), "{figures}");
+
+    // Its keys are revoked, all of them.
+    endpoint.show(published(&[], 2));
+    until(&running, |condition| {
+        condition.bundles[&domain].succeeded == 2
+    })
+    .await;
+    assert_eq!(code(&channel, &depot, "GET /orders").await, 7);
+    let own = mesh.root.leaf(|_| {});
+    assert_eq!(code(&channel, &own, "GET /orders").await, 0);
+    let (status, ready) = page(running.admin_address(), "/readyz").await;
+    assert_eq!(status, 200);
+    assert!(
+        ready.contains("`partner.example`: it has no root"),
+        "{ready}"
+    );
+    running.drain(PATIENCE).await;
 }
 
 #[tokio::test]

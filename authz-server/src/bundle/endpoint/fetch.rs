@@ -7,6 +7,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use rustls::{CertificateError, OtherError};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -132,7 +133,10 @@ async fn text(body: Incoming) -> Result<String, FetchError> {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(error) => write!(f, "{}", Causes(error)),
+            Self::Connect(error) => match own_refusal(error) {
+                Some(refusal) => write!(f, "its certificate: {refusal}"),
+                None => write!(f, "{}", Causes(error)),
+            },
             Self::Http(error) => write!(f, "{}", Causes(error)),
             Self::Status(status) => write!(f, "it answered {status}"),
             Self::Redirect(error) => write!(f, "it redirects to what is no endpoint: {error}"),
@@ -142,6 +146,17 @@ impl fmt::Display for FetchError {
             Self::TooLarge => write!(f, "more than {MAX_BYTES} bytes"),
             Self::NotText => f.write_str("not UTF-8"),
         }
+    }
+}
+
+/// What [`super::tls`] says of a certificate, which rustls would show as code.
+fn own_refusal(error: &io::Error) -> Option<&(dyn std::error::Error + Send + Sync)> {
+    let error: &rustls::Error = error.get_ref()?.downcast_ref()?;
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(refusal))) => {
+            Some(refusal.as_ref())
+        }
+        _ => None,
     }
 }
 

@@ -4,8 +4,10 @@
 mod address;
 mod fetch;
 mod poll;
+#[cfg(test)]
+pub(crate) mod served;
 mod tls;
 
 pub use address::{AddressError, BundleEndpoint};
 pub use poll::Endpoints;
-pub use tls::RootsError;
+pub use tls::TlsError;

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use callgate_policy::Timestamp;
+use rustls::ClientConfig;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
     address::BundleEndpoint,
     fetch::fetch,
-    tls::{self, RootsError},
+    tls::{self, TlsError},
 };
 use crate::{
     bundle::{Bundles, Feed, TrustBundle},
@@ -23,7 +24,7 @@ const INTERVAL: Duration = Duration::from_secs(300);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// However patient a hint is: a CA that was removed is trusted for that long.
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// For one look, redirects and all.
+/// For one look. What takes longer is no bundle of a few kilobytes.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The first pause while an endpoint has not answered yet; each further one is twice
 /// as long. Once it has answered, failures wait for the next turn (SPIFFE Federation,
@@ -43,6 +44,8 @@ struct Poller {
     endpoint: BundleEndpoint,
     tls: TlsConnector,
     feed: Feed,
+    /// For one look, redirects and all.
+    patience: Duration,
 }
 
 impl Endpoints {
@@ -55,15 +58,11 @@ impl Endpoints {
         endpoints: &[BundleEndpoint],
         bundles: &Arc<Bundles>,
         live: &Arc<Live>,
-    ) -> Result<Self, RootsError> {
+    ) -> Result<Self, TlsError> {
         let mut pollers = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let config = tls::config(endpoint.profile(), live)?;
-            pollers.push(Poller {
-                tls: TlsConnector::from(Arc::new(config)),
-                feed: bundles.feed(endpoint.trust_domain(), &format!("`{}`", endpoint.url())),
-                endpoint: endpoint.clone(),
-            });
+            let config = tls::config(endpoint.profile(), live, tls::roots_of_the_system)?;
+            pollers.push(Poller::new(endpoint, config, bundles));
         }
         Ok(Self {
             _tasks: pollers.into_iter().map(Poller::run).collect(),
@@ -72,6 +71,16 @@ impl Endpoints {
 }
 
 impl Poller {
+    fn new(endpoint: &BundleEndpoint, config: ClientConfig, bundles: &Arc<Bundles>) -> Self {
+        let url = endpoint.url();
+        Self {
+            endpoint: endpoint.clone(),
+            tls: TlsConnector::from(Arc::new(config)),
+            feed: bundles.feed(endpoint.trust_domain(), &format!("`{url}`")),
+            patience: PATIENCE,
+        }
+    }
+
     async fn run(self) {
         let mut interval = None;
         let mut pause = FIRST_PAUSE;
@@ -95,9 +104,9 @@ impl Poller {
 
     async fn look(&self) -> Result<TrustBundle, String> {
         let fetching = fetch(self.endpoint.url(), &self.tls);
-        let text = match timeout(PATIENCE, fetching).await {
+        let text = match timeout(self.patience, fetching).await {
             Ok(fetched) => fetched.map_err(|error| error.to_string())?,
-            Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            Err(_) => return Err(format!("no answer within {:?}", self.patience)),
         };
         let bundle = TrustBundle::parse_jwks(self.endpoint.trust_domain().clone(), &text)
             .map_err(|error| error.to_string())?;
@@ -124,3 +133,6 @@ fn due(now: Timestamp, interval: Duration) -> Timestamp {
     let wait = i64::try_from(wait).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_add(wait))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Who may serve a bundle: the TLS side of the two profiles.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use callgate_policy::SpiffeId;
 use rustls::{
@@ -21,9 +21,16 @@ use crate::{
     svid::{PeerCertificate, SvidError},
 };
 
-/// Why endpoints of the profile `https_web` cannot be verified at all.
+/// Why endpoints could never be verified.
 #[derive(Debug)]
-pub struct RootsError(Option<io::Error>);
+#[non_exhaustive]
+pub enum TlsError {
+    /// The profile `https_web` needs CA certificates, and the system has none that can be
+    /// used; the first reason why not, if there is one.
+    NoRoots(Option<rustls_native_certs::Error>),
+    /// The crypto provider has no cipher suite of TLS 1.2 or 1.3.
+    Provider(Error),
+}
 
 /// Verifies a server as one workload of SPIFFE, by the bundles that are current then.
 #[derive(Debug)]
@@ -40,18 +47,23 @@ struct AnotherWorkload {
     found: SpiffeId,
 }
 
-/// How connections to endpoints of `profile` are made; `live` has the bundles that
-/// verify those of the profile `https_spiffe`.
+/// How connections to endpoints of `profile` are made. Those of the profile `https_spiffe`
+/// are verified by the bundles that are in `live` at that time, the others by the CAs
+/// that `roots` finds.
 ///
 /// # Errors
-/// If the system has no CA certificates, which the profile `https_web` needs.
-pub(super) fn config(profile: &Profile, live: &Arc<Live>) -> Result<ClientConfig, RootsError> {
+/// If it finds none, though there is need.
+pub(super) fn config(
+    profile: &Profile,
+    live: &Arc<Live>,
+    roots: impl FnOnce() -> Result<RootCertStore, TlsError>,
+) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| RootsError(Some(io::Error::other(error))))?;
+        .map_err(TlsError::Provider)?;
     let builder = match profile {
-        Profile::HttpsWeb => builder.with_root_certificates(roots_of_the_system()?),
+        Profile::HttpsWeb => builder.with_root_certificates(roots()?),
         Profile::HttpsSpiffe(id) => {
             let verifier = Workload {
                 id: id.clone(),
@@ -72,13 +84,16 @@ pub(super) fn config(profile: &Profile, live: &Arc<Live>) -> Result<ClientConfig
 
 /// Those that the system trusts, or the ones that `SSL_CERT_FILE` and `SSL_CERT_DIR`
 /// name.
-fn roots_of_the_system() -> Result<RootCertStore, RootsError> {
+///
+/// # Errors
+/// If there is none that can be used.
+pub(super) fn roots_of_the_system() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     if usable == 0 {
         let error = found.errors.into_iter().next();
-        return Err(RootsError(error.map(io::Error::other)));
+        return Err(TlsError::NoRoots(error));
     }
     Ok(roots)
 }
@@ -150,14 +165,17 @@ impl fmt::Display for AnotherWorkload {
 
 impl std::error::Error for AnotherWorkload {}
 
-impl fmt::Display for RootsError {
+impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the system has no CA certificates, which `https_web` needs")?;
-        match &self.0 {
-            Some(error) => write!(f, ": {error}"),
-            None => f.write_str("; `SSL_CERT_FILE` names others"),
+        match self {
+            Self::NoRoots(error) => {
+                f.write_str("`https_web` needs CA certificates, and the system has none; ")?;
+                f.write_str("`SSL_CERT_FILE` names others")?;
+                error.iter().try_for_each(|error| write!(f, ": {error}"))
+            }
+            Self::Provider(error) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for RootsError {}
+impl std::error::Error for TlsError {}

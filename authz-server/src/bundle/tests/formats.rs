@@ -1,23 +1,18 @@
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rcgen::PublicKeyData as _;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::mint::Authority;
 
-/// The JWK of `root`, an authority with a P-256 key.
 fn jwk(root: &Authority) -> Value {
-    let point = root.key().der_bytes();
-    let (x, y) = point[1..].split_at(32);
-    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    json!({
-        "use": "x509-svid", "kty": "EC", "crv": "P-256", "x": text(x), "y": text(y),
-        "x5c": [x5c(root)],
-    })
+    root.jwk()
 }
 
-fn x5c(root: &Authority) -> String {
-    base64::engine::general_purpose::STANDARD.encode(root.certificate.der())
+fn x5c(root: &Authority) -> Value {
+    root.jwk()["x5c"][0].clone()
 }
 
 fn parse(text: &str) -> Result<TrustBundle, BundleError> {
@@ -95,7 +90,7 @@ fn whatever_else_is_wrong_refuses_the_bundle() {
         key[name] = value;
         format!(r#"{{"keys": [{key}]}}"#)
     };
-    let leaf = base64::engine::general_purpose::STANDARD.encode(root.leaf(|_| {}).der());
+    let leaf = STANDARD.encode(root.leaf(|_| {}).der());
     let x = jwk(&root)["x"].clone();
     for (name, text, expected) in [
         (
@@ -203,7 +198,7 @@ fn every_kind_of_key_is_compared() {
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let certificate = |key: &dyn Fn() -> Public| {
         let der = root.cross_signed(&key());
-        json!([base64::engine::general_purpose::STANDARD.encode(der)])
+        json!([STANDARD.encode(der)])
     };
     // RSAPublicKey: a modulus whose first bit is set, so DER puts a zero before it.
     let modulus = [0xf1_u8; 256];
