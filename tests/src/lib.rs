@@ -16,6 +16,7 @@ pub mod artifact;
 pub mod authz;
 pub mod caller;
 pub mod callgate;
+pub mod conformance;
 pub mod envoy;
 mod gate;
 pub mod pki;

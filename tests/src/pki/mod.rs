@@ -130,7 +130,7 @@ fn replace(path: &Path, text: &str) -> Result<()> {
 }
 
 /// PEM (RFC 7468) of one block.
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let text = STANDARD.encode(der);
     let lines: Vec<&str> = text
