@@ -24,6 +24,8 @@ pub(crate) struct Anchor {
     shown: TrustAnchor<'static>,
     pub(super) constraints: Option<UriConstraints>,
     pub(super) validity: Window,
+    /// CAs that may stand between it and a leaf (`pathLenConstraint`).
+    pub(super) most_below: Option<u32>,
 }
 
 /// Why a certificate cannot be a root.
@@ -79,6 +81,7 @@ impl Anchor {
             shown,
             constraints,
             validity: validity(&certificate),
+            most_below: path_length(&certificate),
         })
     }
 
@@ -179,6 +182,14 @@ fn may_sign_certificates(certificate: &X509Certificate<'_>) -> bool {
             ParsedExtension::ParseError { .. } => false,
             _ => true,
         })
+}
+
+fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
+    let mut extensions = certificate.extensions().iter();
+    extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::BasicConstraints(basic) => basic.path_len_constraint,
+        _ => None,
+    })
 }
 
 fn validity(certificate: &X509Certificate<'_>) -> Window {

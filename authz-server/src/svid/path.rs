@@ -96,7 +96,8 @@ pub(super) fn verify(
 }
 
 /// What webpki did not look at, of a path that it is content with: every CA's URI
-/// constraints, against every URI below it, and its validity to the millisecond.
+/// constraints, against every URI below it, and its validity to the millisecond; and how
+/// many CAs the root allows below itself.
 fn window(
     path: &VerifiedPath<'_>,
     anchor: &Anchor,
@@ -117,8 +118,10 @@ fn window(
         names.extend(hint.uris.iter().map(String::as_str));
         validity = validity.and(hint.validity);
     }
+    let below = path.intermediate_certificates().count();
+    let few = anchor.most_below.is_none_or(|most| below <= most as usize);
     let admits = |name: &&str| anchor.constraints.as_ref().is_none_or(|c| c.admit(name));
-    (names.iter().all(admits) && validity.contains(at)).then_some(validity)
+    (few && names.iter().all(admits) && validity.contains(at)).then_some(validity)
 }
 
 /// One of webpki's algorithms, over the bytes that were signed instead of those

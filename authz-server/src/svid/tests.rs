@@ -51,6 +51,24 @@ fn other_names_beside_the_uri_do_not_matter() {
 }
 
 #[test]
+fn a_server_must_be_fit_to_be_one() {
+    let root = Authority::root("root");
+    let verifier = verifier(&root);
+    let leaf = root.leaf(|_| {});
+    let svid = verifier.verify_server(&peer(&leaf), &[], now()).unwrap();
+    assert_eq!(svid.id.as_str(), CHECKOUT);
+    let leaf = root.leaf(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+    assert_eq!(
+        verifier.verify_server(&peer(&leaf), &[], now()),
+        Err(SvidError::Invalid(ProfileError::NotForServers))
+    );
+    assert!(verifier.verify(&peer(&leaf), Vec::new, now()).is_ok());
+    let old = root.leaf(|p| p.not_after = at(-1));
+    let result = verifier.verify_server(&peer(&old), &[], now());
+    assert!(matches!(result, Err(SvidError::Expired(_))), "{result:?}");
+}
+
+#[test]
 fn an_svid_without_extended_key_usage_is_valid() {
     let root = Authority::root("root");
     let leaf = root.leaf(|params| params.extended_key_usages.clear());
@@ -399,6 +417,26 @@ fn path_length_constraints_hold() {
             .verify(&peer(&upper.leaf(|_| {})), hints, now())
             .is_ok()
     );
+}
+
+#[test]
+fn the_path_length_of_a_root_holds() {
+    for (most, expected) in [(0, [true, false, false]), (1, [true, true, false])] {
+        let root = Authority::root_with("root", |p| {
+            p.is_ca = IsCa::Ca(BasicConstraints::Constrained(most));
+        });
+        let upper = root.intermediate("upper", |_| {});
+        let lower = upper.intermediate("lower", |_| {});
+        let hints = || vec![lower.der(), upper.der()];
+        for (leaf, expected) in [&root, &upper, &lower]
+            .map(|ca| ca.leaf(|_| {}))
+            .iter()
+            .zip(expected)
+        {
+            let result = verifier(&root).verify(&peer(leaf), hints, now());
+            assert_eq!(result.is_ok(), expected, "{most}: {result:?}");
+        }
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) fn roots() -> Result<Vec<Root>> {
 
 fn root(name: &str) -> Result<Root> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, *name);
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let key = KeyPair::generate()?;

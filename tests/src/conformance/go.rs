@@ -61,7 +61,9 @@ pub fn ask(vectors: &Vectors, scratch: &Path) -> Result<GoAnswers> {
         return Ok(GoAnswers::Unavailable(Unavailable::NoModules(said)));
     }
     let program = scratch.join("go-spiffe");
-    let built = go(&["build", "-mod=readonly", "-o"]).arg(&program).output()?;
+    let built = go(&["build", "-mod=readonly", "-o"])
+        .arg(&program)
+        .output()?;
     let said = String::from_utf8_lossy(&built.stderr);
     ensure!(built.status.success(), "go build: {said}");
 

@@ -58,7 +58,7 @@ struct Spec {
     /// Valid from and until, from now.
     minutes: Option<(i64, i64)>,
     key: Key,
-    signed: Signed,
+    signed_by: Signer,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -111,12 +111,12 @@ enum Key {
 
 /// Who signs a leaf.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-enum Signed {
+enum Signer {
     #[default]
-    ByIssuer,
-    ByItself,
+    Issuer,
+    Itself,
     /// By another authority of the issuer's name.
-    ByNamesake,
+    Namesake,
 }
 
 /// What is presented with a leaf.
@@ -202,10 +202,10 @@ impl Mint {
 
     fn leaf(&self, issuer: &Authority, namesake: &Authority) -> Result<Vec<u8>> {
         let (params, key) = (self.leaf.params("leaf", Role::Leaf)?, self.leaf.key()?);
-        let leaf = match self.leaf.signed {
-            Signed::ByIssuer => params.signed_by(&key, issuer)?,
-            Signed::ByItself => params.self_signed(&key)?,
-            Signed::ByNamesake => params.signed_by(&key, namesake)?,
+        let leaf = match self.leaf.signed_by {
+            Signer::Issuer => params.signed_by(&key, issuer)?,
+            Signer::Itself => params.self_signed(&key)?,
+            Signer::Namesake => params.signed_by(&key, namesake)?,
         };
         Ok(leaf.der().to_vec())
     }
@@ -297,7 +297,9 @@ impl Spec {
             params.subject_alt_names.push(SanType::Rfc822Name(address));
         }
         if let Some(uri) = &self.second_san {
-            params.custom_extensions.push(san(&[uri.clone()], false));
+            params
+                .custom_extensions
+                .push(san(std::slice::from_ref(uri), false));
         }
         Ok(())
     }

@@ -104,7 +104,10 @@ impl<I: DeserializeOwned> Table<I> {
         let table: Self = serde_yaml_ng::from_str(text)?;
         let shown: BTreeSet<&str> = table.vectors.iter().map(|v| v.clause.as_str()).collect();
         for clause in table.clauses.keys() {
-            ensure!(shown.contains(clause.as_str()), "no vector shows `{clause}`");
+            ensure!(
+                shown.contains(clause.as_str()),
+                "no vector shows `{clause}`"
+            );
         }
         let mut names = BTreeSet::new();
         for vector in &table.vectors {
@@ -165,9 +168,9 @@ impl<I> Vector<I> {
                 known.answer
             )),
             Some(known) => Some(format!("it used to answer {}", known.answer)),
-            None if self.expect == OPEN => Some(
-                "the standard is open: say in `differs` what it answers, and why".to_owned(),
-            ),
+            None if self.expect == OPEN => {
+                Some("the standard is open: say in `differs` what it answers, and why".to_owned())
+            }
             None if self.expect == answer => None,
             None => Some(format!("the standard says {}", self.expect)),
         }
@@ -208,10 +211,22 @@ vectors:
     #[test]
     fn a_table_that_contradicts_itself_is_refused() {
         for (name, from, to) in [
-            ("a clause without a vector", "{c: something}", "{c: s, d: s}"),
-            ("an unknown clause", "clause: c, input: x", "clause: d, input: x"),
+            (
+                "a clause without a vector",
+                "{c: something}",
+                "{c: s, d: s}",
+            ),
+            (
+                "an unknown clause",
+                "clause: c, input: x",
+                "clause: d, input: x",
+            ),
             ("two of one name", "name: b", "name: a"),
-            ("a difference that is none", "answer: Invalid", "answer: Valid"),
+            (
+                "a difference that is none",
+                "answer: Invalid",
+                "answer: Valid",
+            ),
             ("no reason", "because of something", "no"),
         ] {
             let text = TABLE.replace(from, to);
