@@ -12,6 +12,8 @@ use std::{
 use callgate_policy::{Timestamp, TrustDomain};
 use tokio::sync::watch;
 
+use crate::identity::Life;
+
 /// The server's condition. Writers are the loaders; readers are `/readyz`, gRPC
 /// health and the metrics.
 #[derive(Debug)]
@@ -33,8 +35,21 @@ pub struct Condition {
     pub bundles: BTreeMap<TrustDomain, Loads>,
     /// What is wrong with sources of several trust bundles, by their names.
     pub bundle_sources: BTreeMap<Arc<str>, String>,
+    /// The server's own certificate, if it has one.
+    pub identity: Option<OwnCertificate>,
     /// The server is about to stop.
     pub draining: bool,
+}
+
+/// How the server's own certificate is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// Certificates that were taken and refused.
+    pub loads: Loads,
+    /// How much is left of the one that is shown.
+    pub life: Life,
+    /// Its last moment.
+    pub not_after: Option<Timestamp>,
 }
 
 /// How the loading of one thing goes.
@@ -60,7 +75,8 @@ pub enum Readiness {
     /// It decides, but by older documents or bundles than those that are there, or will
     /// soon not be able to: each reason in one line.
     Degraded(Vec<String>),
-    /// It has never had a valid set of policies, or is about to stop.
+    /// It has never had a valid set of policies, its own certificate has expired, or it
+    /// is about to stop.
     NotReady(String),
 }
 
@@ -146,6 +162,11 @@ impl Condition {
             let fault = self.policies.fault.as_deref().unwrap_or("not loaded yet");
             return Readiness::NotReady(format!("no valid set of policies: {fault}"));
         }
+        if let Some(own) = &self.identity
+            && own.life == Life::Expired
+        {
+            return Readiness::NotReady(format!("own certificate: {}", own.life));
+        }
         let policies = self.policies.fault.iter();
         let mut faults: Vec<String> = policies.map(|fault| format!("policies: {fault}")).collect();
         let revocations = self.revocations.fault.iter();
@@ -156,11 +177,24 @@ impl Condition {
         }
         let sources = self.bundle_sources.iter();
         faults.extend(sources.map(|(name, fault)| format!("trust bundles of the {name}: {fault}")));
+        faults.extend(self.identity.iter().flat_map(OwnCertificate::faults));
         if faults.is_empty() {
             Readiness::Ready
         } else {
             Readiness::Degraded(faults)
         }
+    }
+}
+
+impl OwnCertificate {
+    fn faults(&self) -> impl Iterator<Item = String> {
+        let fault = self.loads.fault.clone();
+        let life = (self.life != Life::Well).then(|| match self.not_after {
+            Some(not_after) => format!("{}, and expires at {not_after}", self.life),
+            None => self.life.to_string(),
+        });
+        let faults = fault.into_iter().chain(life);
+        faults.map(|fault| format!("own certificate: {fault}"))
     }
 }
 

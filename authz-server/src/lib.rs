@@ -8,6 +8,8 @@
 //!   ca.pem ───bundle───┘                      └─ 4 record ──► JSON lines
 //!        └──── reload: watched and polled
 //!
+//!   svid.pem, key.pem ──► identity ──► serve: mutual TLS, and which proxies may ask
+//!
 //!   health, metrics ──► serve (admin): /healthz /readyz /metrics
 //! ```
 //!
@@ -22,6 +24,7 @@ pub mod clock;
 #[cfg(test)]
 mod fixture;
 pub mod health;
+pub mod identity;
 pub mod live;
 mod look;
 pub mod metrics;

@@ -13,7 +13,7 @@ use rcgen::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::{bundle::TrustBundle, clock, svid::PeerCertificate};
+use crate::{bundle::TrustBundle, clock, identity::Credential, svid::PeerCertificate};
 
 /// The moment at which tests take place: 2027-01-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_798_761_600;
@@ -106,6 +106,18 @@ impl Authority {
         edit(&mut params);
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// What [`crate::identity::Credential`] is made of, for `id`, with this much of
+    /// its life in the past and in the future, in seconds.
+    pub(crate) fn credential(&self, id: &str, past: i64, future: i64) -> Credential {
+        let (certificate, key) = self.leaf_and_key(|params| {
+            params.subject_alt_names = vec![uri(id)];
+            params.not_before = moment(self.moment - past);
+            params.not_after = moment(self.moment + future);
+        });
+        let chain = vec![certificate.der().to_vec()];
+        Credential::from_der(chain, key.serialize_der().try_into().unwrap()).unwrap()
     }
 
     /// The DER of an authority below this one that has `key`.

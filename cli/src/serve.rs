@@ -3,10 +3,10 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use callgate_policy::TrustDomain;
+use callgate_policy::{CallerPattern, TrustDomain};
 use callgate_server::{
     bundle::BundleEndpoint,
-    serve::{self, Config, Listen, Running},
+    serve::{self, Config, IdentitySource, Listen, Running},
 };
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,6 +37,20 @@ pub(crate) struct ServeArgs {
     /// Where proxies ask: an address, or `unix:PATH`
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
     listen: Listen,
+
+    /// The server's own X.509-SVID, PEM, leaf first; watched. Checks then come over
+    /// mutual TLS
+    #[arg(long, value_name = "FILE", requires = "svid_key")]
+    svid: Option<PathBuf>,
+
+    /// Its key, PEM; watched
+    #[arg(long, value_name = "FILE", requires = "svid")]
+    svid_key: Option<PathBuf>,
+
+    /// Which proxies may connect over mutual TLS: a SPIFFE ID, or a pattern as in
+    /// `from` of a rule; may be repeated. Each may ask about its own service only
+    #[arg(long = "proxy-id", value_name = "PATTERN")]
+    proxy_ids: Vec<String>,
 
     /// Where /healthz, /readyz and /metrics are
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9190")]
@@ -83,7 +97,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let patience = Duration::from_secs(args.drain_timeout);
     // Before anything is started, so that no early signal is lost.
     let mut signals = Signals::new().context("cannot watch signals")?;
-    let running = serve::start(&config(args)).await?;
+    let running = serve::start(&config(args)?).await?;
     eprintln!(
         "listening check={} admin={}",
         running.check_address(),
@@ -102,9 +116,18 @@ async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn config(args: ServeArgs) -> Config {
+fn config(args: ServeArgs) -> anyhow::Result<Config> {
     let to_stdout = args.decision_log.as_os_str() == "-";
-    Config {
+    let proxy_ids = args.proxy_ids.iter().map(|text| {
+        CallerPattern::parse(text, args.trust_domain.as_ref())
+            .with_context(|| format!("`--proxy-id {text}`"))
+    });
+    let proxy_ids = proxy_ids.collect::<anyhow::Result<_>>()?;
+    let identity = match (args.svid, args.svid_key) {
+        (Some(chain), Some(key)) => Some(IdentitySource::Files { chain, key }),
+        _ => None,
+    };
+    Ok(Config {
         policies: args.policies,
         trust_domain: args.trust_domain,
         trust_bundles: args.trust_bundle,
@@ -112,8 +135,10 @@ fn config(args: ServeArgs) -> Config {
         listen: args.listen,
         admin: args.admin,
         decision_log: (!to_stdout).then_some(args.decision_log),
+        identity,
+        proxy_ids,
         danger_plaintext: args.danger_plaintext,
-    }
+    })
 }
 
 /// The signals that a server knows.

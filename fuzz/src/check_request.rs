@@ -12,6 +12,7 @@ use callgate_server::{
     bundle::TrustBundle,
     check::Authorizer,
     clock,
+    identity::Asker,
     live::{Live, Policies},
     metrics::Metrics,
     record::{Recorder, Sink},
@@ -50,7 +51,7 @@ impl Fixture {
         let Ok(check) = CheckRequest::decode(bytes) else {
             return Ok(());
         };
-        let Ok(answer) = self.authorizer.check(&check, clock::now()) else {
+        let Ok(answer) = self.authorizer.check(Asker::Unnamed, &check, clock::now()) else {
             return Ok(());
         };
         let status = answer.status.as_ref().map(|status| status.code);

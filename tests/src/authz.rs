@@ -1,6 +1,7 @@
 //! An authorization server that misbehaves on cue, and remembers what it was asked.
 //!
-//! It speaks HTTP/2 by hand, so that an answer can be anything that fits into one.
+//! It has the server's identity, wants one from whoever connects, and speaks HTTP/2
+//! by hand, so that an answer can be anything that fits into one.
 
 use std::{
     net::SocketAddr,
@@ -14,12 +15,20 @@ use callgate_wire::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Response};
 use prost::Message as _;
+use rustls::{
+    RootCertStore, ServerConfig, crypto::ring::default_provider, server::WebPkiClientVerifier,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+use tokio_rustls::TlsAcceptor;
 
-use crate::caller::grpc;
+use crate::{
+    caller::grpc,
+    gate::Asked,
+    pki::{CALLGATE, Pki},
+};
 
 /// What it does with a Check.
 #[derive(Clone, Debug)]
@@ -51,6 +60,7 @@ type Cue = dyn Fn(&CheckRequest) -> Script + Send + Sync;
 pub struct Authz {
     /// Where it listens.
     pub address: SocketAddr,
+    pki: Arc<Pki>,
     state: Arc<State>,
     tasks: JoinSet<()>,
 }
@@ -70,7 +80,7 @@ impl Authz {
     /// Starts on a free port and does what `cue` says for each Check.
     ///
     /// # Errors
-    /// When there is no free port.
+    /// When there is no free port, or no key.
     pub async fn start(
         cue: impl Fn(&CheckRequest) -> Script + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -80,10 +90,12 @@ impl Authz {
             cue: Mutex::new(Arc::new(cue)),
             asked: Mutex::default(),
         });
+        let pki = Arc::new(Pki::new()?);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&state)));
+        tasks.spawn(accept(listener, acceptor(&pki)?, Arc::clone(&state)));
         Ok(Self {
             address,
+            pki,
             state,
             tasks,
         })
@@ -129,16 +141,41 @@ pub fn path_of(check: &CheckRequest) -> &str {
     http.map_or("", |http| http.path.as_str())
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
-    // Dropped with this task, and its connections with it.
-    let mut connections = JoinSet::new();
-    while let Ok((tcp, _)) = listener.accept().await {
-        connections.spawn(serve(tcp, Arc::clone(&state)));
+impl From<&Authz> for Asked {
+    fn from(authz: &Authz) -> Self {
+        Self {
+            address: authz.address,
+            pki: Arc::clone(&authz.pki),
+        }
     }
 }
 
-async fn serve(tcp: TcpStream, state: Arc<State>) -> Result<()> {
-    let mut connection = h2::server::handshake(tcp).await?;
+/// Mutual TLS as the server that it stands for.
+fn acceptor(pki: &Pki) -> Result<TlsAcceptor> {
+    let provider = Arc::new(default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(pki.root.der())?;
+    let proxies =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let own = pki.svid(CALLGATE)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(proxies.build()?)
+        .with_single_cert(own.chain, own.key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn accept(listener: TcpListener, tls: TlsAcceptor, state: Arc<State>) {
+    // Dropped with this task, and its connections with it.
+    let mut connections = JoinSet::new();
+    while let Ok((tcp, _)) = listener.accept().await {
+        connections.spawn(serve(tcp, tls.clone(), Arc::clone(&state)));
+    }
+}
+
+async fn serve(tcp: TcpStream, tls: TlsAcceptor, state: Arc<State>) -> Result<()> {
+    let mut connection = h2::server::handshake(tls.accept(tcp).await?).await?;
     let mut streams = JoinSet::new();
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     artifact,
     caller::{Answer, Call, Connection},
+    pki::TRUST_DOMAIN,
     process::{Process, eventually},
 };
 
@@ -37,6 +38,8 @@ pub struct Setup {
     pub policies: PathBuf,
     /// Trust domains and their bundles.
     pub bundles: Vec<(String, PathBuf)>,
+    /// The directory of its own `chain.pem` and `key.pem`; without one it speaks no TLS.
+    pub identity: Option<PathBuf>,
     /// Where its log goes.
     pub directory: PathBuf,
 }
@@ -58,6 +61,11 @@ impl Setup {
         ];
         for (domain, path) in &self.bundles {
             args.push(format!("--trust-bundle={domain}={}", path.display()));
+        }
+        if let Some(own) = &self.identity {
+            args.push(format!("--svid={}", own.join("chain.pem").display()));
+            args.push(format!("--svid-key={}", own.join("key.pem").display()));
+            args.push(format!("--proxy-id=spiffe://{TRUST_DOMAIN}/**"));
         }
         args
     }

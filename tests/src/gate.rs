@@ -5,6 +5,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
@@ -15,7 +16,7 @@ use crate::{
     artifact,
     callgate::{Callgate, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
-    pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN, spiffe_id},
+    pki::{CALLGATE, PARTNER_DOMAIN, Pki, TRUST_DOMAIN, spiffe_id},
     sidecar::{Credentials, Host, Validation},
     upstream::Upstream,
 };
@@ -34,10 +35,19 @@ pub struct GateBuilder {
     faces: Vec<Face>,
     policies: Vec<(String, String)>,
     policy_directory: Option<PathBuf>,
-    authz: Option<SocketAddr>,
+    authz: Option<Asked>,
     timeout: String,
     filter: Option<PathBuf>,
     adapt: fn(&mut Value) -> Result<()>,
+}
+
+/// A server that a gate asks instead of one of its own, and who signed its identity.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Signs for [`CALLGATE`], and for everyone at this gate.
+    pub pki: Arc<Pki>,
 }
 
 /// A running gate. What it holds ends when it is dropped, Envoy first.
@@ -50,7 +60,7 @@ pub struct Gate {
     /// The service behind every listener.
     pub upstream: Upstream,
     /// Who signs.
-    pub pki: Pki,
+    pub pki: Arc<Pki>,
     directory: TempDir,
 }
 
@@ -190,10 +200,10 @@ impl GateBuilder {
         self
     }
 
-    /// Asks the server at that address instead of starting one.
+    /// Asks that server instead of starting one.
     #[must_use]
-    pub fn asking(mut self, authz: SocketAddr) -> Self {
-        self.authz = Some(authz);
+    pub fn asking(mut self, authz: impl Into<Asked>) -> Self {
+        self.authz = Some(authz.into());
         self
     }
 
@@ -225,10 +235,15 @@ impl GateBuilder {
     /// When a part does not start; the error has the end of its log.
     pub async fn start(self) -> Result<Gate> {
         let directory = scratch()?;
-        let pki = Pki::new()?;
-        let bundles = write_bundles(&pki, directory.path())?;
-        let server = self.start_server(directory.path(), bundles).await?;
-        let authz = server.as_ref().map(|server| server.listen).or(self.authz);
+        let pki = match &self.authz {
+            Some(authz) => Arc::clone(&authz.pki),
+            None => Arc::new(Pki::new()?),
+        };
+        let server = self.start_server(&pki, directory.path()).await?;
+        let authz = match (&server, &self.authz) {
+            (Some(server), _) => Some(server.listen),
+            (None, authz) => authz.as_ref().map(|authz| authz.address),
+        };
         let upstream = Upstream::start().await?;
         let mut config = self.envoy_config(
             &pki,
@@ -247,11 +262,7 @@ impl GateBuilder {
         })
     }
 
-    async fn start_server(
-        &self,
-        directory: &Path,
-        bundles: Vec<(String, PathBuf)>,
-    ) -> Result<Option<Callgate>> {
+    async fn start_server(&self, pki: &Pki, directory: &Path) -> Result<Option<Callgate>> {
         if self.authz.is_some() {
             return Ok(None);
         }
@@ -265,7 +276,8 @@ impl GateBuilder {
         }
         let setup = Setup {
             policies,
-            bundles,
+            bundles: write_bundles(pki, directory)?,
+            identity: Some(Credentials::mint(pki, &spiffe_id(CALLGATE), directory)?.directory),
             directory: directory.join("callgate"),
         };
         Callgate::start(setup).await.map(Some)
@@ -306,6 +318,7 @@ impl GateBuilder {
             .with("APP_PORT", upstream.address.port())
             .with("CALLGATE_ADDRESS", authz.ip())
             .with("CALLGATE_PORT", authz.port())
+            .with("CALLGATE_ID", spiffe_id(CALLGATE))
             .with("CALLGATE_TIMEOUT", &self.timeout)
             .with("CALLGATE_FILTER", filter.display()))
     }

@@ -26,5 +26,5 @@ pub mod suite;
 pub mod table;
 pub mod upstream;
 
-pub use gate::{Client, Face, Gate, GateBuilder};
+pub use gate::{Asked, Client, Face, Gate, GateBuilder};
 pub use sidecar::{Host, Validation};

@@ -96,7 +96,7 @@ impl Credentials {
     }
 
     /// Adds to `names` what `svid.yaml` and the file of that validation, filled in
-    /// here, are called.
+    /// here, are called. Callgate is believed by the strict one, whoever is let in.
     ///
     /// # Errors
     /// When they cannot be filled in.
@@ -110,9 +110,11 @@ impl Credentials {
             .with("TRUST_BUNDLE", at("bundle.pem"));
         let svid = self.fill(&own, &config_path("svid.yaml"))?;
         let bundle = self.fill(&own, &validation.config())?;
+        let strict = self.fill(&own, &Validation::Spiffe.config())?;
         Ok(names
             .with("SVID_SDS", svid.display())
-            .with("BUNDLE_SDS", bundle.display()))
+            .with("BUNDLE_SDS", bundle.display())
+            .with("CALLGATE_BUNDLE", strict.display()))
     }
 
     fn fill(&self, names: &Template, source: &Path) -> Result<PathBuf> {

@@ -97,6 +97,8 @@ fn parse(host: Host) -> anyhow::Result<Value> {
         "SERVICE",
         "INBOUND_ADDRESS",
         "CALLGATE_ADDRESS",
+        "CALLGATE_ID",
+        "CALLGATE_BUNDLE",
         "CALLGATE_TIMEOUT",
         "CALLGATE_FILTER",
         "SVID_SDS",

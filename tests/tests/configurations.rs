@@ -40,7 +40,7 @@ fn main() -> ExitCode {
             let authz = Authz::start(|check| yes_with(path_of(check))).await?;
             let gate = Gate::of(&[ORDERS])
                 .faces(&[STRICT, OPTIONAL])
-                .asking(authz.address);
+                .asking(&authz);
             Ok(Yes {
                 gate: gate.start().await?,
                 authz,

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             let authz = Authz::start(|check| cue(path_of(check))).await?;
             let gate = Gate::of(&[ORDERS])
                 .faces(&[FACE])
-                .asking(authz.address)
+                .asking(&authz)
                 .timeout(TIMEOUT);
             // The server lives as long as the gate.
             Ok((gate.start().await?, authz))

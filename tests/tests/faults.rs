@@ -177,7 +177,7 @@ fn main() -> ExitCode {
             let authz = Authz::start(|check| cue(path_of(check))).await?;
             let gate = Gate::of(&[ORDERS])
                 .faces(&[GATED])
-                .asking(authz.address)
+                .asking(&authz)
                 .timeout(TIMEOUT);
             Ok(Faulty {
                 gate: gate.start().await?,

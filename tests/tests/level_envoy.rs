@@ -1,15 +1,15 @@
 //! Level 4 of the table: real Envoy, real mTLS, the shipped configurations; the filter and
 //! native `ext_authz`, HTTP/1.1 and HTTP/2.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use callgate_policy::TrustDomain;
-use callgate_server::serve::{Config, Listen, Running, start};
+use callgate_policy::{CallerPattern, TrustDomain};
+use callgate_server::serve::{Config, IdentitySource, Listen, Running, start};
 use callgate_tests::{
-    Face, Gate, Host, Validation,
+    Asked, Face, Gate, Host, Validation,
     authz::{Authz, Script},
-    pki::{Pki, TRUST_DOMAIN},
+    pki::{CALLGATE, Pki, TRUST_DOMAIN},
     table::{Callers, Form, Got, Place, Records, Report, Row, Table, World},
 };
 
@@ -71,20 +71,21 @@ async fn raise(
     }
     let script = match world {
         World::NoPolicies => {
-            let running = start(&without_policies(scratch.path())?).await?;
+            let pki = Arc::new(Pki::new()?);
+            let running = start(&without_policies(scratch.path(), &pki)?).await?;
             let Listen::Tcp(address) = running.check_address().clone() else {
                 anyhow::bail!("not TCP");
             };
             return Ok((
                 Stand::Empty(Box::new(running)),
-                gate.asking(address).start().await?,
+                gate.asking(Asked { address, pki }).start().await?,
             ));
         }
         World::Failing => Script::Status(13, b"broken".to_vec()),
         _ => Script::Silence,
     };
     let mut authz = Authz::start(move |_| script.clone()).await?;
-    let gate = gate.asking(authz.address);
+    let gate = gate.asking(&authz);
     let gate = match world {
         World::Silent => gate.timeout("0.2s"),
         // Native ext_authz has nothing to configure, and does not load this.
@@ -98,10 +99,12 @@ async fn raise(
     Ok((Stand::Script { _authz: authz }, gate))
 }
 
-fn without_policies(scratch: &std::path::Path) -> Result<Config> {
+fn without_policies(scratch: &std::path::Path, pki: &Pki) -> Result<Config> {
     let (policies, bundle) = (scratch.join("policies"), scratch.join("bundle.pem"));
     fs::create_dir_all(&policies)?;
-    fs::write(&bundle, Pki::new()?.root.bundle_pem())?;
+    fs::write(&bundle, pki.root.bundle_pem())?;
+    pki.svid(CALLGATE)?.write_to(scratch)?;
+    let proxies = format!("spiffe://{TRUST_DOMAIN}/**");
     Ok(Config {
         policies,
         trust_domain: None,
@@ -110,6 +113,11 @@ fn without_policies(scratch: &std::path::Path) -> Result<Config> {
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(scratch.join("decisions.jsonl")),
+        identity: Some(IdentitySource::Files {
+            chain: scratch.join("chain.pem"),
+            key: scratch.join("key.pem"),
+        }),
+        proxy_ids: vec![CallerPattern::parse(&proxies, None)?],
         danger_plaintext: false,
     })
 }

@@ -147,6 +147,8 @@ fn config(world: World, pki: &Pki, directory: &Path) -> Result<Config> {
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(decision_log(world, directory)),
+        identity: None,
+        proxy_ids: Vec::new(),
         danger_plaintext: false,
     })
 }

@@ -35,7 +35,7 @@ async fn refuses(timeout: &'static str, says: &'static str) -> Result<()> {
     let face = (Host::Filter, Validation::Optional);
     let gate = Gate::of(&[ORDERS])
         .faces(&[face])
-        .asking(authz.address)
+        .asking(&authz)
         .timeout(timeout);
     let gate = gate.start().await?;
     let checkout = gate.pki.svid("/ns/shop/sa/checkout")?;

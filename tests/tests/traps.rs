@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     suite::run(
         async || {
             let authz = Authz::start(|check| cue(path_of(check))).await?;
-            let gate = Gate::of(&[ORDERS]).faces(&[GATED]).asking(authz.address);
+            let gate = Gate::of(&[ORDERS]).faces(&[GATED]).asking(&authz);
             let gate = gate.filter(artifact::trapping_filter()?);
             Ok(Dying {
                 gate: gate.start().await?,

@@ -13,8 +13,8 @@ use callgate_wire::{
 
 /// Headers of one request. Envoy takes 100 by default.
 const MAX_HEADERS: usize = 256;
-/// Characters that are copied into a record from fields which decide nothing: host,
-/// traceparent and the proxy's name. A DNS name has at most 253.
+/// Characters that are copied into a record from fields which decide nothing: host
+/// and traceparent. A DNS name has at most 253.
 const MAX_NOTE_CHARACTERS: usize = 512;
 
 /// What a Check asks, borrowed from its message.
@@ -35,7 +35,8 @@ pub(super) struct Call<'a> {
     pub(super) upgrade: Option<&'a str>,
     pub(super) content_type: Option<&'a str>,
     pub(super) traceparent: Option<&'a str>,
-    /// Which proxy asks: `proxy` among the context extensions.
+    /// Which proxy asks, by the certificate that it showed. What it says of itself, in
+    /// the context extensions or elsewhere, would prove nothing.
     pub(super) proxy: Option<&'a str>,
     pub(super) headers: &'a BTreeMap<String, String>,
 }
@@ -60,7 +61,7 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             source,
             destination,
             request,
-            context_extensions,
+            context_extensions: _,
         } = attributes.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
         // The time is the server's own, never one that the request carries.
         let Request { time: _, http } = request.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
@@ -104,7 +105,7 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             upgrade: header("upgrade"),
             content_type: header("content-type"),
             traceparent: header("traceparent").map(note),
-            proxy: context_extensions.get("proxy").map(|proxy| note(proxy)),
+            proxy: None,
             headers,
         })
     }
@@ -117,6 +118,11 @@ impl Call<'_> {
         self.content_type
             .and_then(|value| value.strip_prefix("application/grpc"))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+    }
+
+    /// As much of the callee's name as a log keeps.
+    pub(super) fn destination_note(&self) -> &str {
+        note(self.destination)
     }
 
     /// The path without its query.

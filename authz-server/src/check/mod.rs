@@ -8,6 +8,7 @@
 //! Synchronous and without I/O: what takes time, writing records, happens elsewhere.
 
 mod answer;
+mod asker;
 mod call;
 mod forwarded;
 mod id;
@@ -30,12 +31,14 @@ use self::{
     id::{DecisionId, DecisionIds},
 };
 use crate::{
+    identity::Asker,
     live::{Live, Snapshot},
     metrics::Metrics,
     record::{Inputs, Record, Recorder, Source},
     svid::{self, PeerCertificate, Svid, SvidError},
 };
 
+pub use asker::Unanswered;
 pub use call::InvalidCheck;
 
 /// Decides Checks by what is live. One for the whole server; also usable without it.
@@ -73,15 +76,21 @@ impl Authorizer {
     /// Answers one Check at `now`. Never waits.
     ///
     /// # Errors
-    /// If `check` is not about an HTTP request, or beyond the limits.
+    /// If `check` is not about an HTTP request, or beyond the limits; if `asker` may
+    /// not ask it.
     pub fn check(
         &self,
+        asker: Asker<'_>,
         check: &CheckRequest,
         now: Timestamp,
-    ) -> Result<CheckResponse, InvalidCheck> {
-        let call = Call::try_from(check)?;
-        let id = self.ids.mint(now);
+    ) -> Result<CheckResponse, Unanswered> {
+        let mut call = Call::try_from(check).map_err(Unanswered::Invalid)?;
         let snapshot = self.live.current();
+        let proxy = asker
+            .may_ask(&call, &snapshot, now)
+            .map_err(Unanswered::Proxy)?;
+        call.proxy = proxy.as_deref().map(|proxy| proxy.id.as_str());
+        let id = self.ids.mint(now);
         let Some(policies) = snapshot.policies() else {
             return Ok(self.unavailable(&call, &snapshot, &id, now));
         };

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     fixture::{DOCUMENTS, Kept, ORDERS, SHADOWED, ask, http, live},
-    mint::{Authority, CHECKOUT, at, now},
+    identity::{Proxy, ProxyFault},
+    mint::{Authority, CHECKOUT, at, now, uri},
     record::Sink,
     svid::Verifier,
 };
@@ -37,7 +38,7 @@ impl Gate {
     }
 
     fn check(&self, check: &CheckRequest) -> CheckResponse {
-        self.authorizer.check(check, now()).unwrap()
+        self.authorizer.check(Asker::Unnamed, check, now()).unwrap()
     }
 
     /// The records, once they are written.
@@ -462,8 +463,8 @@ fn what_is_no_check_is_an_error_and_no_decision() {
         ("257 headers", many, InvalidCheck::TooManyHeaders),
     ] {
         assert_eq!(
-            gate.authorizer.check(&check, now()),
-            Err(expected),
+            gate.authorizer.check(Asker::Unnamed, &check, now()),
+            Err(Unanswered::Invalid(expected)),
             "{name}"
         );
     }
@@ -483,13 +484,13 @@ fn a_service_that_is_no_spiffe_id_has_no_policy() {
 }
 
 #[test]
-fn a_record_notes_the_upgrade_the_trace_and_the_proxy_within_limits() {
+fn a_record_notes_the_upgrade_and_the_trace_within_limits() {
     let root = Authority::root("root");
     let gate = Gate::new(&root);
     let mut check = ask(None, ORDERS, "GET /ui/live");
     let attributes = check.attributes.as_mut().unwrap();
-    let proxy = ("proxy".to_owned(), "orders-7f9c".to_owned());
-    attributes.context_extensions.extend([proxy]);
+    let claim = ("proxy".to_owned(), "orders-7f9c".to_owned());
+    attributes.context_extensions.extend([claim]);
     let request = http(&mut check);
     request.host = "h".repeat(2_000);
     request.headers.extend([
@@ -501,7 +502,7 @@ fn a_record_notes_the_upgrade_the_trace_and_the_proxy_within_limits() {
     let records = gate.records();
     assert_eq!(records[0]["upgrade"], "websocket");
     assert_eq!(records[0]["traceparent"], "00-1-2-01");
-    assert_eq!(records[0]["proxy"], "orders-7f9c");
+    assert_eq!(records[0]["proxy"], Value::Null, "a claim is no proof");
     assert_eq!(records[0]["host"].as_str().unwrap().len(), 512);
     assert!(!gate.records.text().contains("stolen"));
 }
@@ -540,7 +541,10 @@ fn a_revoked_caller_is_refused_at_the_next_request_until_it_lapses() {
 
     let later = |seconds: i64| Timestamp::from_millis(now().as_millis() + seconds * 1_000);
     for (seconds, expected) in [(29, "identity-revoked"), (30, "allow")] {
-        let response = gate.authorizer.check(&check, later(seconds)).unwrap();
+        let response = gate
+            .authorizer
+            .check(Asker::Unnamed, &check, later(seconds))
+            .unwrap();
         assert_eq!(reason(&response), expected, "{seconds}");
     }
     let records = gate.records();
@@ -574,9 +578,9 @@ fn only_who_verifies_is_revoked_and_who_is_revoked_never_passes() {
             let code = response.status.as_ref().unwrap().code;
             assert_eq!(code == 0, passes, "{name} at {service}: {response:?}");
         }
-        let records = gate
-            .authorizer
-            .check(&ask(leaf, ORDERS, "GET /orders"), now());
+        let records =
+            gate.authorizer
+                .check(Asker::Unnamed, &ask(leaf, ORDERS, "GET /orders"), now());
         let response = records.unwrap();
         if !passes {
             assert_eq!(reason(&response), expected, "{name}");
@@ -609,4 +613,115 @@ fn a_certificate_is_revoked_with_its_twin_and_the_next_one_is_not() {
         assert_eq!(reason(&ask(&leaf)), "identity-revoked", "{fingerprint}");
         assert_eq!(reason(&ask(&next)), "allow");
     }
+}
+
+/// A proxy that showed the SVID of `id`, which lasts for an hour.
+fn proxy(root: &Authority, id: &str) -> Proxy {
+    let leaf = root.leaf(|params| params.subject_alt_names = vec![uri(id)]);
+    Proxy::new(&[leaf.der().clone()])
+}
+
+#[test]
+fn a_proxy_asks_about_its_own_service_and_no_other() {
+    let root = Authority::root("root");
+    let gate = Gate::new(&root);
+    let orders = proxy(&root, ORDERS);
+    let leaf = root.leaf(|_| {});
+    let mut own = ask(Some(&leaf), ORDERS, "GET /orders");
+    let claims = &mut own.attributes.as_mut().unwrap().context_extensions;
+    claims.insert("proxy".to_owned(), SHADOWED.to_owned());
+    let response = gate.authorizer.check(Asker::Proxy(&orders), &own, now());
+    allowed(&response.unwrap());
+    for other in [
+        SHADOWED,
+        "",
+        "orders",
+        "spiffe://example.org/ns/shop/sa/Orders",
+        "spiffe://example.org/ns/shop/sa/orders/",
+        "spiffe://partner.example/ns/shop/sa/orders",
+    ] {
+        let check = ask(Some(&leaf), other, "GET /orders");
+        let refused = gate.authorizer.check(Asker::Proxy(&orders), &check, now());
+        let expected = ProxyFault::NotItsService {
+            proxy: ORDERS.parse().unwrap(),
+            destination: other.to_owned(),
+        };
+        assert_eq!(refused, Err(Unanswered::Proxy(expected)), "{other}");
+    }
+    let records = gate.records();
+    assert_eq!(records.len(), 1, "what gets no answer gets no record");
+    assert_eq!(
+        records[0]["proxy"], ORDERS,
+        "who it proved to be, not who it says it is"
+    );
+}
+
+#[test]
+fn a_gateway_asks_about_what_it_is_listed_for() {
+    const GATEWAY: &str = "spiffe://example.org/ns/edge/sa/gateway";
+    let root = Authority::root("root");
+    let mesh = "spec: {trustDomain: example.org}";
+    let listed = "spec:\n  trustDomain: example.org\n  gateways:\n    \
+                  - {id: /ns/edge/sa/gateway, forServices: [/ns/shop/sa/orders]}";
+    let documents = DOCUMENTS.replace(mesh, listed);
+    assert_ne!(documents, DOCUMENTS);
+    let gate = Gate::of(live(&root, &documents));
+    let gateway = proxy(&root, GATEWAY);
+    let leaf = root.leaf(|_| {});
+    for (service, may) in [(ORDERS, true), (SHADOWED, false), (GATEWAY, true)] {
+        let check = ask(Some(&leaf), service, "GET /orders");
+        let answer = gate.authorizer.check(Asker::Proxy(&gateway), &check, now());
+        assert_eq!(answer.is_ok(), may, "{service}");
+    }
+    let proxies: Vec<_> = gate.records().iter().map(|r| r["proxy"].clone()).collect();
+    assert_eq!(proxies, [GATEWAY, GATEWAY]);
+}
+
+#[test]
+fn before_any_policy_every_proxy_is_told_that_there_is_none() {
+    let root = Authority::root("root");
+    let gate = Gate::of(Arc::new(Live::new(Verifier::new([
+        root.bundle("example.org")
+    ]))));
+    let orders = proxy(&root, ORDERS);
+    for service in [ORDERS, SHADOWED] {
+        let check = ask(Some(&root.leaf(|_| {})), service, "GET /orders");
+        let answer = gate.authorizer.check(Asker::Proxy(&orders), &check, now());
+        assert_eq!(answer.unwrap().status.unwrap().code, 14);
+    }
+}
+
+#[test]
+fn a_proxy_is_verified_again_at_every_check() {
+    let root = Authority::root("root");
+    let live = live(&root, DOCUMENTS);
+    let gate = Gate::of(Arc::clone(&live));
+    let orders = proxy(&root, ORDERS);
+    let check = ask(Some(&root.leaf(|_| {})), ORDERS, "GET /orders");
+    let cause = |now| match gate.authorizer.check(Asker::Proxy(&orders), &check, now) {
+        Ok(_) => "answered",
+        Err(Unanswered::Proxy(fault)) => fault.cause(),
+        Err(Unanswered::Invalid(_)) => "invalid",
+    };
+    let later = |seconds: i64| Timestamp::from_millis(now().as_millis() + seconds * 1_000);
+    assert_eq!(cause(now()), "answered");
+    assert_eq!(cause(later(3_600)), "answered", "the last moment counts");
+    assert_eq!(cause(later(3_601)), "identity-expired");
+    assert_eq!(cause(later(-3_601)), "identity-expired");
+    let other = Authority::root("root");
+    live.set_bundles([other.bundle("example.org")]);
+    assert_eq!(cause(now()), "identity-untrusted", "its root is gone");
+    live.set_bundles([root.bundle("example.org")]);
+    assert_eq!(cause(now()), "answered");
+    revoke(&live, &REVOKED.replace("sa/checkout", "sa/orders"));
+    assert_eq!(cause(now()), "identity-revoked");
+    assert_eq!(cause(later(30)), "answered", "it has lapsed");
+    let nobody = Proxy::new(&[]);
+    let refused = gate.authorizer.check(Asker::Proxy(&nobody), &check, now());
+    assert!(matches!(
+        refused,
+        Err(Unanswered::Proxy(ProxyFault::Identity(SvidError::Invalid(
+            _
+        ))))
+    ));
 }

@@ -52,6 +52,11 @@ impl Exposition {
             metrics.invalid.clone(),
         );
         registry.register(
+            "refused_proxies",
+            "Proxies that got no answer, in the handshake or to a Check, by cause",
+            metrics.refused_proxies.clone(),
+        );
+        registry.register(
             "check_duration_seconds",
             "Time to decide one Check, network not included",
             metrics.latency.clone(),
@@ -95,6 +100,7 @@ impl Collector for State {
         self.policies(&mut shown)?;
         self.revocations(&mut shown)?;
         self.bundles(&mut shown)?;
+        self.identity(&mut shown)?;
         self.svids(&mut shown)?;
         self.records(&mut shown)
     }
@@ -214,6 +220,33 @@ impl State {
             "trust_bundle_load_failures",
             "Trust bundles that were refused while the last good one stayed",
             failed.map(|loads| loads.failed).sum(),
+        )
+    }
+
+    /// Nothing without an identity: a zero would read as one that has expired.
+    fn identity(&self, shown: &mut Shown<'_, '_>) -> fmt::Result {
+        let Some(own) = self.health.condition().identity else {
+            return Ok(());
+        };
+        shown.gauge(
+            "identity_not_after_timestamp_seconds",
+            "When the server's own certificate expires",
+            seconds(own.not_after),
+        )?;
+        shown.gauge(
+            "identity_remaining_seconds",
+            "How long the server's own certificate is still valid; negative once it is not",
+            seconds(own.not_after) - seconds(Some(clock::now())),
+        )?;
+        shown.counter(
+            "identity_renewals",
+            "Certificates of the server's own that were taken, the first included",
+            own.loads.succeeded,
+        )?;
+        shown.counter(
+            "identity_renewal_failures",
+            "Certificates of the server's own that could not be taken while the last good one stayed",
+            own.loads.failed,
         )
     }
 

@@ -7,6 +7,8 @@ use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Hi
 
 pub use exposition::Exposition;
 
+use crate::identity::ProxyFault;
+
 /// Seconds; a decision takes microseconds, one that verifies a new certificate a few
 /// hundred of them.
 const LATENCY_BUCKETS: [f64; 12] = [
@@ -20,10 +22,12 @@ pub struct Metrics {
     by_reason: [Counter; Reason::ALL.len()],
     unenforced: Counter,
     invalid: Counter,
+    refused_proxies: Family<CauseLabel, Counter>,
     latency: Histogram,
 }
 
 type Labels = [(&'static str, &'static str); 2];
+type CauseLabel = [(&'static str, &'static str); 1];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -39,11 +43,17 @@ impl Default for Metrics {
             };
             checks.get_or_create_owned(&[("verdict", verdict), ("reason", reason.as_str())])
         });
+        let refused_proxies = Family::<CauseLabel, Counter>::default();
+        for cause in ProxyFault::CAUSES {
+            // Shown as 0 until there is one.
+            drop(refused_proxies.get_or_create(&[("cause", cause)]));
+        }
         Self {
             checks,
             by_reason,
             unenforced: Counter::default(),
             invalid: Counter::default(),
+            refused_proxies,
             latency: Histogram::new(LATENCY_BUCKETS),
         }
     }
@@ -64,6 +74,13 @@ impl Metrics {
     /// Counts one message that was no Check.
     pub(crate) fn count_invalid(&self) {
         self.invalid.inc();
+    }
+
+    /// Counts one proxy that got no answer, in the handshake or to a Check.
+    pub(crate) fn count_refused_proxy(&self, fault: &ProxyFault) {
+        self.refused_proxies
+            .get_or_create(&[("cause", fault.cause())])
+            .inc();
     }
 
     /// Notes how many seconds one Check took.

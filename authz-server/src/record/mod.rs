@@ -70,7 +70,7 @@ pub struct Record<'a> {
     pub grpc: bool,
     /// The request's `traceparent`.
     pub traceparent: Option<&'a str>,
-    /// The proxy that asked, if it says so (`proxy` in its context extensions).
+    /// The SPIFFE ID of the proxy that asked, verified; none without mutual TLS.
     pub proxy: Option<&'a str>,
     /// What was decided by: a hash of policies and bundles.
     pub revision: &'a str,

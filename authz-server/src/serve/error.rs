@@ -5,7 +5,10 @@ use std::{fmt, io, path::PathBuf};
 use callgate_policy::TrustDomain;
 
 use super::listen::Listen;
-use crate::bundle::{BundleFileError, TlsError};
+use crate::{
+    bundle::{BundleFileError, TlsError},
+    identity::CredentialFileError,
+};
 
 /// Why a server does not start. Whatever it is, nothing was started.
 #[derive(Debug)]
@@ -37,6 +40,15 @@ pub enum StartError {
     },
     /// No trust bundle, so nobody could ever be verified.
     NoTrustBundle,
+    /// An identity, and no proxy that may connect.
+    NoProxyId,
+    /// Proxies are named, and without an identity of its own the server cannot ask
+    /// them for theirs.
+    ProxyIdWithoutIdentity,
+    /// The server's own certificate cannot be used.
+    OwnFiles(CredentialFileError),
+    /// TLS cannot be set up.
+    Tls(rustls::Error),
     /// A trust bundle that cannot be used.
     TrustBundle(BundleFileError),
     /// A trust domain with more than one endpoint: whose word should count?
@@ -59,9 +71,14 @@ impl fmt::Display for StartError {
         match self {
             Self::Plaintext { option, address } => write!(
                 f,
-                "`{option} {address}` can be reached from other machines and has no TLS, which \
-                 comes in a later release: use a loopback address or a unix socket, or say \
-                 `--danger-plaintext` where the network itself is trusted"
+                "`{option} {address}` can be reached from other machines and has no TLS: \
+                 {}, or say `--danger-plaintext` where the network itself is trusted",
+                if *option == "--listen" {
+                    "give the server an identity (`--workload-api`, or `--svid` and \
+                     `--svid-key`), use a loopback address or a unix socket"
+                } else {
+                    "use a loopback address or a unix socket"
+                }
             ),
             Self::Bind {
                 option,
@@ -75,6 +92,15 @@ impl fmt::Display for StartError {
                 f.write_str("no source of trust bundles: without one no caller can be verified; ")?;
                 f.write_str("give `--trust-bundle` or `--bundle-endpoint`")
             }
+            Self::NoProxyId => {
+                f.write_str("no `--proxy-id`: over mutual TLS only proxies that one covers may ask")
+            }
+            Self::ProxyIdWithoutIdentity => f.write_str(
+                "`--proxy-id` without an identity of the server's own (`--workload-api`, or \
+                 `--svid` and `--svid-key`): proxies show theirs over mutual TLS only",
+            ),
+            Self::OwnFiles(error) => error.fmt(f),
+            Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
             Self::TrustBundle(error) => error.fmt(f),
             Self::TwoEndpoints(domain) => {
                 write!(f, "`--bundle-endpoint` of `{domain}`: given twice")
@@ -99,7 +125,13 @@ impl std::error::Error for StartError {
             | Self::Thread(error) => Some(error),
             Self::TrustBundle(error) => Some(error),
             Self::BundleEndpoint(error) => Some(error),
-            Self::Plaintext { .. } | Self::NoTrustBundle | Self::TwoEndpoints(_) => None,
+            Self::OwnFiles(error) => Some(error),
+            Self::Tls(error) => Some(error),
+            Self::Plaintext { .. }
+            | Self::NoTrustBundle
+            | Self::TwoEndpoints(_)
+            | Self::NoProxyId
+            | Self::ProxyIdWithoutIdentity => None,
         }
     }
 }

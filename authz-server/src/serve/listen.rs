@@ -17,7 +17,6 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tonic::transport::server::Connected;
 
 /// Connections at once. A proxy opens one from each of its workers, so this is a few
 /// hundred proxies; more wait in the system's backlog.
@@ -164,12 +163,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         fs::remove_file(path)?;
     }
     Ok(())
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }
 
 impl AsyncRead for Connection {

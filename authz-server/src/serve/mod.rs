@@ -2,8 +2,10 @@
 //! a request.
 
 mod admin;
+mod connection;
 mod error;
 mod listen;
+mod own;
 mod service;
 
 use std::{
@@ -14,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use callgate_policy::{TrustDomain, document::LoadOptions};
+use callgate_policy::{CallerPattern, TrustDomain, document::LoadOptions};
+use rustls::ServerConfig;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -22,6 +25,7 @@ use crate::{
     check::Authorizer,
     clock,
     health::Health,
+    identity::{IdentityKeeper, RefusedProxies},
     live::Live,
     metrics::{Exposition, Metrics},
     record::{Recorder, Sink},
@@ -33,8 +37,9 @@ use crate::{
 
 pub use error::StartError;
 pub use listen::{Listen, ListenError};
+pub use own::IdentitySource;
 
-use self::listen::Bound;
+use self::{listen::Bound, own::Own, service::Answering};
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -54,6 +59,10 @@ pub struct Config {
     pub admin: Listen,
     /// Where decision records go; None is standard output.
     pub decision_log: Option<PathBuf>,
+    /// Who the server itself is. With an identity, Checks come over mutual TLS.
+    pub identity: Option<IdentitySource>,
+    /// Which proxies may connect then.
+    pub proxy_ids: Vec<CallerPattern>,
     /// Listen without TLS where others can connect.
     pub danger_plaintext: bool,
 }
@@ -78,6 +87,7 @@ pub struct Running {
 struct Watchers {
     _reloader: Reloader,
     _revocations: RevocationWatch,
+    _own: Option<IdentityKeeper>,
 }
 
 /// How a server stopped.
@@ -99,6 +109,15 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let live = Arc::new(Live::new(Verifier::new([])));
     let bundles = Bundles::new(Arc::clone(&live), Arc::clone(&health));
     let bundle_files = check(config, &bundles)?;
+    let metrics = Arc::new(Metrics::default());
+    let refused = Arc::new(RefusedProxies::new(Arc::clone(&metrics)));
+    let own = Own::start(
+        config.identity.as_ref(),
+        &config.proxy_ids,
+        &live,
+        &health,
+        &refused,
+    )?;
     let (check_bound, admin_bound) = bind(config).await?;
     let recorder = recorder(config)?;
     let mut policies = PolicyStore::new(
@@ -130,16 +149,18 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let watchers = Watchers {
         _reloader: Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?,
         _revocations: revocations.watch().map_err(StartError::Thread)?,
+        _own: own.keeper,
     };
-    Ok(run(
-        check_bound,
-        admin_bound,
+    let parts = Parts {
         live,
         bundles,
         health,
         recorder,
-        (watchers, endpoints),
-    ))
+        metrics,
+        refused,
+        tls: own.tls,
+    };
+    Ok(run(check_bound, admin_bound, parts, (watchers, endpoints)))
 }
 
 impl Running {
@@ -194,7 +215,8 @@ impl Running {
 /// Everything that can be said without touching anything.
 fn check(config: &Config, bundles: &Arc<Bundles>) -> Result<BundleFiles, StartError> {
     for (option, address) in listeners(config) {
-        if !address.is_local() && !config.danger_plaintext {
+        let tls = option == CHECK && config.identity.is_some();
+        if !address.is_local() && !tls && !config.danger_plaintext {
             return Err(StartError::Plaintext {
                 option,
                 address: address.clone(),
@@ -225,8 +247,11 @@ fn check(config: &Config, bundles: &Arc<Bundles>) -> Result<BundleFiles, StartEr
     BundleFiles::open(bundles, &config.trust_bundles, clock::now()).map_err(StartError::TrustBundle)
 }
 
+/// The option of the listener that TLS is for.
+const CHECK: &str = "--listen";
+
 const fn listeners(config: &Config) -> [(&'static str, &Listen); 2] {
-    [("--listen", &config.listen), ("--admin", &config.admin)]
+    [(CHECK, &config.listen), ("--admin", &config.admin)]
 }
 
 async fn bind(config: &Config) -> Result<(Bound, Bound), StartError> {
@@ -251,43 +276,52 @@ fn recorder(config: &Config) -> Result<Recorder, StartError> {
     Recorder::start(sink).map_err(StartError::Thread)
 }
 
-fn run(
-    check_bound: Bound,
-    admin_bound: Bound,
+/// What runs on after the start.
+struct Parts {
     live: Arc<Live>,
     bundles: Arc<Bundles>,
     health: Arc<Health>,
     recorder: Recorder,
+    metrics: Arc<Metrics>,
+    refused: Arc<RefusedProxies>,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+fn run(
+    check_bound: Bound,
+    admin_bound: Bound,
+    parts: Parts,
     (watchers, endpoints): (Watchers, Endpoints),
 ) -> Running {
+    let Parts {
+        live,
+        bundles,
+        health,
+        recorder,
+        metrics,
+        refused,
+        tls,
+    } = parts;
     let (check, admin) = (check_bound.address().clone(), admin_bound.address().clone());
-    let metrics = Arc::new(Metrics::default());
-    let authorizer = Arc::new(Authorizer::new(
-        Arc::clone(&live),
-        recorder.clone(),
-        Arc::clone(&metrics),
-    ));
+    let authorizer = Authorizer::new(Arc::clone(&live), recorder.clone(), Arc::clone(&metrics));
     let exposition = Exposition::new(
         &metrics,
-        live,
+        Arc::clone(&live),
         bundles,
         Arc::clone(&health),
         recorder.clone(),
     );
     let (stop_checks, checks_stop) = watch::channel(false);
     let (stop_admin, admin_stop) = watch::channel(false);
-    let serving = service::serve(
-        check_bound,
-        authorizer,
+    let answering = Answering {
+        authorizer: Arc::new(authorizer),
         metrics,
-        Arc::clone(&health),
-        checks_stop,
-    );
-    let checks = tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the check listener failed");
-        }
-    });
+        refused,
+        health: Arc::clone(&health),
+        live,
+        tls,
+    };
+    let checks = tokio::spawn(service::serve(check_bound, answering, checks_stop));
     let showing = admin::serve(admin_bound, Arc::clone(&health), exposition, admin_stop);
     let figures = tokio::spawn(async move {
         if let Err(error) = showing.await {

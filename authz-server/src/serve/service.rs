@@ -12,38 +12,51 @@ use callgate_wire::{
         authorization_server::{Authorization, AuthorizationServer},
     },
 };
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, async_trait, transport::Server};
-use tonic_health::{ServingStatus, server::HealthReporter};
+use rustls::ServerConfig;
+use tokio::{sync::watch, task::JoinSet, time::timeout_at};
+use tonic::{Request, Response, Status, async_trait, service::Routes};
+use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
 
-use super::listen::{Bound, Connection};
-use crate::{check::Authorizer, clock, health::Health, metrics::Metrics};
+use super::{
+    connection::{Peer, Shared},
+    listen::Bound,
+};
+use crate::{
+    check::{Authorizer, Unanswered},
+    clock,
+    health::Health,
+    identity::{Asker, ProxyFault, RefusedProxies},
+    live::Live,
+    metrics::Metrics,
+};
 
 /// Bytes of one Check. Envoy takes 60 KiB of request headers by default; with every
 /// one of them and a certificate sent along, this is more than enough.
 const MAX_MESSAGE_BYTES: usize = 256 * 1_024;
-/// Checks at once on one connection. Envoy itself opens at most 1,024 by default.
-const MAX_STREAMS: u32 = 1_024;
-/// Bytes of a Check's own headers: `:path`, `content-type`, a few more.
-const MAX_HEADER_BYTES: u32 = 16 * 1_024;
-/// From a Check's headers to its answer. A decision takes microseconds; this ends
-/// those whose message never comes whole.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// A proxy that vanished without a word is noticed after these two.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connections are still taken once the server is to stop: a proxy that has
 /// connected but was not accepted would have its requests reset.
 const LINGER: Duration = Duration::from_millis(50);
 
 const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 
+/// What answers on the Check port.
+#[derive(Debug)]
+pub(super) struct Answering {
+    pub(super) authorizer: Arc<Authorizer>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) refused: Arc<RefusedProxies>,
+    pub(super) health: Arc<Health>,
+    pub(super) live: Arc<Live>,
+    /// None without an identity of the server's own.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+}
+
 /// Answers Checks over gRPC.
 #[derive(Debug)]
 struct CheckService {
     authorizer: Arc<Authorizer>,
     metrics: Arc<Metrics>,
+    refused: Arc<RefusedProxies>,
 }
 
 #[async_trait]
@@ -53,76 +66,101 @@ impl Authorization for CheckService {
         request: Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
         let started = Instant::now();
-        let answer = self.authorizer.check(request.get_ref(), clock::now());
+        let peer = request.extensions().get::<Peer>();
+        let asker = match peer {
+            Some(Peer::Unnamed) => Asker::Unnamed,
+            Some(Peer::Proxy(proxy)) => Asker::Proxy(proxy),
+            // Every connection has one.
+            None => return Err(Status::internal("no peer")),
+        };
+        let answer = self
+            .authorizer
+            .check(asker, request.get_ref(), clock::now());
         self.metrics.observe(started.elapsed().as_secs_f64());
-        answer.map(Response::new).map_err(|error| {
-            self.metrics.count_invalid();
-            Status::invalid_argument(error.to_string())
-        })
+        answer
+            .map(Response::new)
+            .map_err(|error| self.unanswered(asker, &error))
+    }
+}
+
+impl CheckService {
+    /// Neither is an allowance to any proxy: only OK with a status in it is.
+    fn unanswered(&self, asker: Asker<'_>, error: &Unanswered) -> Status {
+        let fault = match error {
+            Unanswered::Invalid(error) => {
+                self.metrics.count_invalid();
+                return Status::invalid_argument(error.to_string());
+            }
+            Unanswered::Proxy(fault) => fault,
+        };
+        self.refused.note(fault);
+        match (fault, asker) {
+            (ProxyFault::Identity(_) | ProxyFault::Revoked { .. }, Asker::Proxy(proxy)) => {
+                // It may have a better certificate by now.
+                proxy.dismiss();
+                Status::unauthenticated(fault.cause())
+            }
+            _ => Status::permission_denied(fault.cause()),
+        }
     }
 }
 
 /// Serves until `stop` is told, then ends connections once their requests are
 /// answered.
-pub(super) async fn serve(
-    bound: Bound,
-    authorizer: Arc<Authorizer>,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-    stop: watch::Receiver<bool>,
-) -> Result<(), tonic::transport::Error> {
+pub(super) async fn serve(bound: Bound, answering: Answering, stop: watch::Receiver<bool>) {
     let (reporter, health_service) = tonic_health::server::health_reporter();
+    let health = Arc::clone(&answering.health);
     let reporting = tokio::spawn(report(reporter, health, stop.clone()));
+    let shared = Shared {
+        tls: answering.tls.clone(),
+        live: Arc::clone(&answering.live),
+        routes: routes(answering, health_service),
+        stop: stop.clone(),
+    };
+    accept(bound, &shared, stop).await;
+    reporting.abort();
+}
+
+fn routes(
+    answering: Answering,
+    health: HealthServer<impl tonic_health::pb::health_server::Health>,
+) -> Routes {
     let check = AuthorizationServer::new(CheckService {
-        authorizer,
-        metrics,
+        authorizer: answering.authorizer,
+        metrics: answering.metrics,
+        refused: answering.refused,
     })
     .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut routes = Routes::new(check).add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1();
-    // The accept loop ends by itself when told to stop, but a little later; a signal
-    // here would end it at once.
-    let served = Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_header_list_size(MAX_HEADER_BYTES)
-        .http2_keepalive_interval(Some(PING_INTERVAL))
-        .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .timeout(TIMEOUT)
-        .add_service(check)
-        .add_service(health_service)
-        .add_optional_service(reflection.ok())
-        .serve_with_incoming_shutdown(incoming(bound, stop), std::future::pending())
-        .await;
-    reporting.abort();
-    served
+    if let Ok(reflection) = reflection {
+        routes = routes.add_service(reflection);
+    }
+    routes.prepare()
 }
 
-/// Connections until `stop`, and those that were made around that moment.
-fn incoming(
-    bound: Bound,
-    mut stop: watch::Receiver<bool>,
-) -> ReceiverStream<Result<Connection, std::convert::Infallible>> {
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        loop {
-            let connection = tokio::select! {
-                connection = bound.accept() => connection,
-                _ = stop.wait_for(|stop| *stop) => break,
-            };
-            if sender.send(Ok(connection)).await.is_err() {
-                return;
+/// Takes connections until `stop`, and those that were made around that moment; then
+/// waits for the last of them to end. Dropped, it ends them all.
+async fn accept(bound: Bound, shared: &Shared, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            connection = bound.accept() => {
+                connections.spawn(shared.clone().serve(connection));
             }
+            _ = connections.join_next(), if !connections.is_empty() => {}
+            _ = stop.wait_for(|stop| *stop) => break,
         }
-        let end = tokio::time::Instant::now() + LINGER;
-        while let Ok(connection) = tokio::time::timeout_at(end, bound.accept()).await {
-            if sender.send(Ok(connection)).await.is_err() {
-                return;
-            }
-        }
-    });
-    ReceiverStream::new(receiver)
+    }
+    let end = tokio::time::Instant::now() + LINGER;
+    while let Ok(connection) = timeout_at(end, bound.accept()).await {
+        connections.spawn(shared.clone().serve(connection));
+    }
+    drop(bound);
+    while connections.join_next().await.is_some() {}
 }
 
 /// gRPC health follows the server's readiness. At the end the watchers' streams are

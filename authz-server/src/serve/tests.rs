@@ -21,6 +21,8 @@ use crate::{
     mint::{Authority, spiffe_bundle},
 };
 
+mod mutual_tls;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn config(mesh: &Mesh) -> Config {
@@ -33,6 +35,8 @@ fn config(mesh: &Mesh) -> Config {
         listen: any_port(),
         admin: any_port(),
         decision_log: Some(mesh.path("decisions.jsonl")),
+        identity: None,
+        proxy_ids: Vec::new(),
         danger_plaintext: false,
     }
 }

@@ -36,7 +36,7 @@ pub use verifier::{CacheFigures, Verifier};
 
 /// Certificates of a chain that are tried besides the leaf. SPIRE with an upstream
 /// authority has one or two.
-const MAX_HINTS: usize = 4;
+pub(crate) const MAX_HINTS: usize = 4;
 
 /// A certificate's SHA-256.
 pub type Fingerprint = [u8; 32];
@@ -53,6 +53,14 @@ enum Role {
 pub struct PeerCertificate {
     der: Vec<u8>,
     sha256: Fingerprint,
+}
+
+/// A leaf of our own, which keeps to the profile of a server's. Others verify it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnLeaf {
+    pub(crate) id: SpiffeId,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 /// A verified identity.
@@ -131,6 +139,25 @@ pub fn chain_hints(chain: &str, leaf: &PeerCertificate) -> Vec<Vec<u8>> {
     hints.retain(|der| *der != leaf.der);
     hints.truncate(MAX_HINTS);
     hints
+}
+
+impl OwnLeaf {
+    /// Reads `der` and holds it against the profile.
+    ///
+    /// # Errors
+    /// The first clause that it breaks.
+    pub(crate) fn parse(der: &[u8]) -> Result<Self, ProfileError> {
+        let profile::Leaf {
+            id,
+            not_before,
+            not_after,
+        } = profile::Leaf::parse(der, Role::Server)?;
+        Ok(Self {
+            id,
+            not_before,
+            not_after,
+        })
+    }
 }
 
 impl Svid {

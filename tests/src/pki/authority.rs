@@ -70,6 +70,12 @@ impl Authority {
         super::pem("CERTIFICATE", self.issuer.der())
     }
 
+    /// The same, as DER.
+    #[must_use]
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
+    }
+
     /// Signs a leaf.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub use spec::Spec;
 
 /// The trust domain whose callers the gates of these tests believe.
 pub const TRUST_DOMAIN: &str = "example.org";
+/// Who `callgate serve` is.
+pub const CALLGATE: &str = "/ns/callgate/sa/callgate";
 /// A second one, with a bundle of its own.
 pub const PARTNER_DOMAIN: &str = "partner.example";
 

@@ -13,7 +13,8 @@ use callgate_policy::{
 };
 use callgate_server::{
     bundle::TrustBundle,
-    check::{Authorizer, InvalidCheck},
+    check::{Authorizer, Unanswered},
+    identity::Asker,
     live::{Live, Policies},
     metrics::Metrics,
     record::{Recorder, Sink},
@@ -105,12 +106,8 @@ impl Service {
     ///
     /// # Errors
     /// When it is none.
-    pub fn check(
-        &self,
-        check: &CheckRequest,
-        now: Timestamp,
-    ) -> Result<CheckResponse, InvalidCheck> {
-        self.authorizer.check(check, now)
+    pub fn check(&self, check: &CheckRequest, now: Timestamp) -> Result<CheckResponse, Unanswered> {
+        self.authorizer.check(Asker::Unnamed, check, now)
     }
 
     /// Ends, and gives what was recorded.

@@ -12,6 +12,7 @@ use super::ClientCert;
 use crate::{
     check::Authorizer,
     fixture::{Kept, ORDERS, ask, http, live},
+    identity::Asker,
     live::Live,
     mint::{Authority, CHECKOUT, at, now, peer, uri},
     record::{Recorder, Sink},
@@ -97,7 +98,9 @@ impl Scene {
         let mut check: CheckRequest = ask(Some(leaf), service, call);
         let headers = &mut http(&mut check).headers;
         headers.insert("x-forwarded-client-cert".to_owned(), header.to_owned());
-        self.authorizer.check(&check, now()).unwrap()
+        self.authorizer
+            .check(Asker::Unnamed, &check, now())
+            .unwrap()
     }
 
     fn reason(&self, header: &str) -> String {

@@ -103,6 +103,7 @@ async fn start_callgate(directory: &Path, mesh: &Mesh, pki: &Pki) -> Result<Call
     Callgate::start(Setup {
         policies,
         bundles: vec![(TRUST_DOMAIN.to_owned(), bundle)],
+        identity: None,
         directory: directory.join("callgate"),
     })
     .await

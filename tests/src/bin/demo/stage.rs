@@ -12,7 +12,7 @@ use callgate_tests::{
     Host, Validation, artifact,
     callgate::{Callgate, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
-    pki::{Identity, Pki, TRUST_DOMAIN, spiffe_id},
+    pki::{CALLGATE, Identity, Pki, TRUST_DOMAIN, spiffe_id},
     process::Process,
     sidecar::Credentials,
     upstream::Upstream,
@@ -53,11 +53,13 @@ impl Stage {
         let pki = Pki::new()?;
         let bundle = directory.path().join("ca.pem");
         fs::write(&bundle, pki.root.bundle_pem())?;
+        let own = Credentials::mint(&pki, &spiffe_id(CALLGATE), directory.path())?;
         let policies = directory.path().join("policies");
         copy(&artifact::root().join(POLICIES), &policies)?;
         let setup = Setup {
             policies,
             bundles: vec![(TRUST_DOMAIN.to_owned(), bundle)],
+            identity: Some(own.directory),
             directory: directory.path().to_owned(),
         };
         let server = Callgate::start(setup).await?;
@@ -197,6 +199,7 @@ fn inbound(service: &str, callgate: SocketAddr, upstream: &Upstream) -> Result<T
         .with("APP_PORT", upstream.address.port())
         .with("CALLGATE_ADDRESS", callgate.ip())
         .with("CALLGATE_PORT", callgate.port())
+        .with("CALLGATE_ID", spiffe_id(CALLGATE))
         // A machine that also compiles may be slow for once.
         .with("CALLGATE_TIMEOUT", "1s")
         .with("CALLGATE_FILTER", artifact::filter()?.display()))

@@ -1,0 +1,31 @@
+//! Who this server is, and which proxies may ask it.
+//!
+//! ```text
+//!  Workload API ──workload_api──┐                       ┌─► tls: handshakes
+//!  svid.pem, key.pem ──files────┴─► Credential ─► own ──┤
+//!                                                       └─► health: how long it lasts
+//!
+//!  a proxy's certificate ──► proxy: an identity, now, that may ask about this service?
+//! ```
+//!
+//! A new certificate takes effect at the next handshake; connections that are open
+//! stay as they are. A proxy is verified in the handshake and again for every Check.
+
+mod credential;
+mod files;
+mod keeper;
+mod own;
+mod proxy;
+mod refused;
+mod tls;
+
+pub use credential::{Credential, CredentialError};
+pub use files::{CredentialFileError, CredentialFiles};
+pub use keeper::IdentityKeeper;
+pub use own::{Life, OwnIdentity};
+pub use proxy::{Admission, Asker, Proxy, ProxyFault};
+pub use refused::RefusedProxies;
+pub use tls::server_config;
+
+#[cfg(test)]
+mod tests;
