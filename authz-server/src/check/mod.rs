@@ -139,7 +139,7 @@ fn identify<'s>(call: &Call<'_>, snapshot: &'s Snapshot, now: Timestamp) -> Iden
     let Some(certificate) = call.certificate else {
         return Identity::faulty(IdentityFault::Missing, None);
     };
-    let leaf = match PeerCertificate::from_pem(certificate) {
+    let leaf = match snapshot.verifier().read(certificate) {
         Ok(leaf) => leaf,
         Err(error) => {
             tracing::debug!(%error, "client certificate is not PEM");

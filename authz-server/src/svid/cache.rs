@@ -1,10 +1,14 @@
 //! A bounded map in which what is used stays.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    borrow::Borrow,
+    collections::HashMap,
     hash::{BuildHasher as _, Hash},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+// Seeded anew by every process, and fast on keys that are long: texts of certificates.
+use foldhash::quality::RandomState;
 
 /// Enough that two cores seldom wait for one another.
 const SHARDS: usize = 16;
@@ -23,8 +27,8 @@ pub(super) struct Cache<K, V> {
 
 #[derive(Debug)]
 struct Shard<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, V, RandomState>,
+    old: HashMap<K, V, RandomState>,
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
@@ -32,16 +36,19 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         Self {
             shards: std::array::from_fn(|_| {
                 Mutex::new(Shard {
-                    young: HashMap::new(),
-                    old: HashMap::new(),
+                    young: HashMap::default(),
+                    old: HashMap::default(),
                 })
             }),
             generation: (capacity / SHARDS / 2).max(1),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
         }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         let mut shard = self.shard(key)?;
         if let Some(value) = shard.young.get(key) {
             return Some(value.clone());
@@ -62,7 +69,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         self.shards.iter().map(|shard| locked(shard).len()).sum()
     }
 
-    fn shard(&self, key: &K) -> Option<MutexGuard<'_, Shard<K, V>>> {
+    fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> Option<MutexGuard<'_, Shard<K, V>>> {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).ok()?;
         self.shards.get(hash).map(locked)
     }

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A leaf is expired only if it verifies at a moment within its validity: the dates
-//! of a forged certificate are not worth an answer. Pure but for the cache: no I/O,
-//! and the time is an argument.
+//! of a forged certificate are not worth an answer. Pure but for what is remembered,
+//! texts that were read and leaves that verified: no I/O, and the time is an argument.
 
 mod authority;
 mod cache;

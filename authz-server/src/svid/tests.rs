@@ -579,6 +579,25 @@ fn what_is_remembered_needs_no_hints_and_no_second_search() {
 }
 
 #[test]
+fn a_text_is_read_once_and_always_alike() {
+    let root = Authority::root("root");
+    let verifier = verifier(&root);
+    let [one, other] = [root.leaf(|_| {}).pem(), root.leaf(|_| {}).pem()];
+    let first = verifier.read(&one).unwrap();
+    assert_eq!(Ok(&*first), PeerCertificate::from_pem(&one).as_ref());
+    assert!(Arc::ptr_eq(&first, &verifier.read(&one).unwrap()));
+    assert_ne!(first, verifier.read(&other).unwrap());
+    // A text that is too long to be worth remembering, and one that is none.
+    let long = one.replace('\n', &format!("{}\n", " ".repeat(400)));
+    let read = verifier.read(&long).unwrap();
+    assert_eq!(read, first);
+    assert!(!Arc::ptr_eq(&read, &verifier.read(&long).unwrap()));
+    let twice = one.repeat(2);
+    assert_eq!(verifier.read(&twice), Err(PemError::SeveralBlocks));
+    assert_eq!(verifier.read(&twice), Err(PemError::SeveralBlocks));
+}
+
+#[test]
 fn a_refusal_does_not_stick() {
     let root = Authority::root("root");
     let intermediate = root.intermediate("intermediate", |_| {});
