@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use callgate_policy::{CallerPattern, TrustDomain};
 use callgate_server::{
     bundle::BundleEndpoint,
+    identity::WorkloadApiAddress,
     serve::{self, Config, IdentitySource, Listen, Running},
 };
 use clap::{Args, ValueEnum};
@@ -38,9 +39,19 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
     listen: Listen,
 
-    /// The server's own X.509-SVID, PEM, leaf first; watched. Checks then come over
-    /// mutual TLS
-    #[arg(long, value_name = "FILE", requires = "svid_key")]
+    /// SPIFFE Workload API that gives the server its own X.509-SVID, and trust bundles,
+    /// ours and federated: `unix:PATH`. Checks then come over mutual TLS
+    /// [default: SPIFFE_ENDPOINT_SOCKET of the environment, unless there is --svid]
+    #[arg(long, value_name = "ADDRESS")]
+    workload_api: Option<WorkloadApiAddress>,
+
+    /// Instead: the server's own X.509-SVID, PEM, leaf first; watched
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "svid_key",
+        conflicts_with = "workload_api"
+    )]
     svid: Option<PathBuf>,
 
     /// Its key, PEM; watched
@@ -97,7 +108,12 @@ async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let patience = Duration::from_secs(args.drain_timeout);
     // Before anything is started, so that no early signal is lost.
     let mut signals = Signals::new().context("cannot watch signals")?;
-    let running = serve::start(&config(args)?).await?;
+    let config = config(args)?;
+    let running = tokio::select! {
+        running = serve::start(&config) => running?,
+        // An agent may let it wait for its identity.
+        () = signals.end() => return Ok(ExitCode::SUCCESS),
+    };
     eprintln!(
         "listening check={} admin={}",
         running.check_address(),
@@ -122,10 +138,11 @@ fn config(args: ServeArgs) -> anyhow::Result<Config> {
         CallerPattern::parse(text, args.trust_domain.as_ref())
             .with_context(|| format!("`--proxy-id {text}`"))
     });
-    let proxy_ids = proxy_ids.collect::<anyhow::Result<_>>()?;
-    let identity = match (args.svid, args.svid_key) {
-        (Some(chain), Some(key)) => Some(IdentitySource::Files { chain, key }),
-        _ => None,
+    let proxy_ids: Vec<CallerPattern> = proxy_ids.collect::<anyhow::Result<_>>()?;
+    let identity = match (args.svid, args.svid_key, args.workload_api) {
+        (Some(chain), Some(key), _) => Some(IdentitySource::Files { chain, key }),
+        (_, _, Some(address)) => Some(IdentitySource::WorkloadApi(address)),
+        _ => from_environment(&proxy_ids)?,
     };
     Ok(Config {
         policies: args.policies,
@@ -139,6 +156,26 @@ fn config(args: ServeArgs) -> anyhow::Result<Config> {
         proxy_ids,
         danger_plaintext: args.danger_plaintext,
     })
+}
+
+/// What SPIFFE tells every workload (SPIFFE Workload Endpoint, section 4).
+const ENDPOINT: &str = "SPIFFE_ENDPOINT_SOCKET";
+
+fn from_environment(proxy_ids: &[CallerPattern]) -> anyhow::Result<Option<IdentitySource>> {
+    let text = match std::env::var(ENDPOINT) {
+        Ok(text) if !text.is_empty() => text,
+        Ok(_) | Err(std::env::VarError::NotPresent) => return Ok(None),
+        Err(error) => return Err(error).context(ENDPOINT),
+    };
+    anyhow::ensure!(
+        !proxy_ids.is_empty(),
+        "{ENDPOINT} gives the server an identity, so Checks come over mutual TLS: name the proxies \
+         with `--proxy-id`, or unset it"
+    );
+    let address = text
+        .parse()
+        .with_context(|| format!("{ENDPOINT}: `{text}`"))?;
+    Ok(Some(IdentitySource::WorkloadApi(address)))
 }
 
 /// The signals that a server knows.
@@ -155,6 +192,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Returns when it is time to stop, before anything runs.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Returns when it is time to stop.

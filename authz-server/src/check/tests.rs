@@ -691,6 +691,62 @@ fn before_any_policy_every_proxy_is_told_that_there_is_none() {
     }
 }
 
+/// Ten minutes in which no source of identities says anything, second by second, by a
+/// simulated clock. What is right is said by the certificates' own dates.
+#[test]
+fn ten_minutes_without_any_source_and_no_wrong_answer() {
+    let root = Authority::root("root");
+    let gate = Gate::new(&root);
+    let stays = root.leaf(|_| {});
+    let ends = root.leaf(|params| params.not_after = at(300));
+    let begins = root.leaf(|params| params.not_before = at(200));
+    let forged = Authority::root("root").leaf(|_| {});
+    let proxies = [(proxy(&root, ORDERS), 3_600), {
+        let leaf = root.leaf(|params| {
+            params.subject_alt_names = vec![uri(ORDERS)];
+            params.not_after = at(450);
+        });
+        (Proxy::new(&[leaf.der().clone()]), 450)
+    }];
+    for second in 0..=600 {
+        let now = Timestamp::from_millis(now().as_millis() + second * 1_000);
+        let callers = [
+            (&stays, "allow"),
+            (
+                &ends,
+                if second <= 300 {
+                    "allow"
+                } else {
+                    "identity-expired"
+                },
+            ),
+            (
+                &begins,
+                if second < 200 {
+                    "identity-expired"
+                } else {
+                    "allow"
+                },
+            ),
+            (&forged, "identity-untrusted"),
+        ];
+        for (proxy, lasts) in &proxies {
+            for (leaf, expected) in callers {
+                let check = ask(Some(leaf), ORDERS, "GET /orders");
+                let answer = gate.authorizer.check(Asker::Proxy(proxy), &check, now);
+                if second <= *lasts {
+                    assert_eq!(reason(&answer.unwrap()), expected, "after {second} s");
+                } else {
+                    let Err(Unanswered::Proxy(fault)) = answer else {
+                        panic!("answered after {second} s");
+                    };
+                    assert_eq!(fault.cause(), "identity-expired");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_proxy_is_verified_again_at_every_check() {
     let root = Authority::root("root");

@@ -95,6 +95,11 @@ impl Credential {
         self.leaf.not_after
     }
 
+    /// Whether a handshake would show the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+
     /// As handshakes take it.
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.key)

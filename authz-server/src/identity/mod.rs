@@ -18,6 +18,7 @@ mod own;
 mod proxy;
 mod refused;
 mod tls;
+mod workload_api;
 
 pub use credential::{Credential, CredentialError};
 pub use files::{CredentialFileError, CredentialFiles};
@@ -26,6 +27,8 @@ pub use own::{Life, OwnIdentity};
 pub use proxy::{Admission, Asker, Proxy, ProxyFault};
 pub use refused::RefusedProxies;
 pub use tls::server_config;
+pub(crate) use workload_api::Heard;
+pub use workload_api::{NoIdentity, WorkloadApi, WorkloadApiAddress, WorkloadApiAddressError};
 
 #[cfg(test)]
 mod tests;

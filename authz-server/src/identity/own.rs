@@ -56,8 +56,15 @@ impl OwnIdentity {
     /// Shows `next` from the next handshake on. A certificate that would do harm is
     /// refused and the last good one stays: one that has expired, or of another
     /// identity, which no proxy that pins this one would talk to.
+    ///
+    /// The same one again is no renewal; it only says that its source is well.
     pub fn renew(&self, next: Credential, now: Timestamp) {
         let current = self.current();
+        if next.is_same(&current) {
+            return self.health.change(|condition| {
+                condition.identity.get_or_insert_default().loads.fault = None;
+            });
+        }
         if next.id() != current.id() {
             return self.keep(format!(
                 "a certificate of `{}` instead of `{}`: restart to become another",

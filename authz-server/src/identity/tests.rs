@@ -124,6 +124,13 @@ fn a_renewal_takes_effect_and_a_harmful_one_does_not() {
 
     own.renew(root.credential(SERVER, 60, 180), now());
     assert_eq!((loads().succeeded, loads().fault), (3, None));
+
+    let (chain, key) = texts(&root);
+    let twice = || Credential::from_pem(&chain, &key).unwrap();
+    own.renew(twice(), now());
+    own.keep("its source is gone".to_owned());
+    own.renew(twice(), now());
+    assert_eq!((loads().succeeded, loads().fault), (4, None), "no renewal");
 }
 
 /// Ten minutes without a source, second by second, by a simulated clock: said before

@@ -7,7 +7,7 @@ use callgate_policy::TrustDomain;
 use super::listen::Listen;
 use crate::{
     bundle::{BundleFileError, TlsError},
-    identity::CredentialFileError,
+    identity::{CredentialFileError, NoIdentity},
 };
 
 /// Why a server does not start. Whatever it is, nothing was started.
@@ -45,6 +45,8 @@ pub enum StartError {
     /// Proxies are named, and without an identity of its own the server cannot ask
     /// them for theirs.
     ProxyIdWithoutIdentity,
+    /// The Workload API gave no identity to start with.
+    NoIdentity(NoIdentity),
     /// The server's own certificate cannot be used.
     OwnFiles(CredentialFileError),
     /// TLS cannot be set up.
@@ -90,7 +92,7 @@ impl fmt::Display for StartError {
             }
             Self::NoTrustBundle => {
                 f.write_str("no source of trust bundles: without one no caller can be verified; ")?;
-                f.write_str("give `--trust-bundle` or `--bundle-endpoint`")
+                f.write_str("give `--trust-bundle`, `--bundle-endpoint` or `--workload-api`")
             }
             Self::NoProxyId => {
                 f.write_str("no `--proxy-id`: over mutual TLS only proxies that one covers may ask")
@@ -99,6 +101,7 @@ impl fmt::Display for StartError {
                 "`--proxy-id` without an identity of the server's own (`--workload-api`, or \
                  `--svid` and `--svid-key`): proxies show theirs over mutual TLS only",
             ),
+            Self::NoIdentity(error) => error.fmt(f),
             Self::OwnFiles(error) => error.fmt(f),
             Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
             Self::TrustBundle(error) => error.fmt(f),
@@ -125,6 +128,7 @@ impl std::error::Error for StartError {
             | Self::Thread(error) => Some(error),
             Self::TrustBundle(error) => Some(error),
             Self::BundleEndpoint(error) => Some(error),
+            Self::NoIdentity(error) => Some(error),
             Self::OwnFiles(error) => Some(error),
             Self::Tls(error) => Some(error),
             Self::Plaintext { .. }

@@ -25,7 +25,7 @@ use crate::{
     check::Authorizer,
     clock,
     health::Health,
-    identity::{IdentityKeeper, RefusedProxies},
+    identity::RefusedProxies,
     live::Live,
     metrics::{Exposition, Metrics},
     record::{Recorder, Sink},
@@ -39,7 +39,11 @@ pub use error::StartError;
 pub use listen::{Listen, ListenError};
 pub use own::IdentitySource;
 
-use self::{listen::Bound, own::Own, service::Answering};
+use self::{
+    listen::Bound,
+    own::{Keeping, Own},
+    service::Answering,
+};
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -87,7 +91,7 @@ pub struct Running {
 struct Watchers {
     _reloader: Reloader,
     _revocations: RevocationWatch,
-    _own: Option<IdentityKeeper>,
+    _own: Option<Keeping>,
 }
 
 /// How a server stopped.
@@ -115,9 +119,11 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         config.identity.as_ref(),
         &config.proxy_ids,
         &live,
-        &health,
+        &bundles,
         &refused,
-    )?;
+        &health,
+    )
+    .await?;
     let (check_bound, admin_bound) = bind(config).await?;
     let recorder = recorder(config)?;
     let mut policies = PolicyStore::new(
@@ -149,7 +155,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let watchers = Watchers {
         _reloader: Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?,
         _revocations: revocations.watch().map_err(StartError::Thread)?,
-        _own: own.keeper,
+        _own: own.keeping,
     };
     let parts = Parts {
         live,
@@ -235,7 +241,8 @@ fn check(config: &Config, bundles: &Arc<Bundles>) -> Result<BundleFiles, StartEr
         path: path.clone(),
         error,
     })?;
-    if config.trust_bundles.is_empty() && config.bundle_endpoints.is_empty() {
+    let offered = matches!(config.identity, Some(IdentitySource::WorkloadApi(_)));
+    if config.trust_bundles.is_empty() && config.bundle_endpoints.is_empty() && !offered {
         return Err(StartError::NoTrustBundle);
     }
     let mut domains = BTreeSet::new();

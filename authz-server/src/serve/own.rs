@@ -7,10 +7,12 @@ use rustls::ServerConfig;
 
 use super::StartError;
 use crate::{
+    bundle::Bundles,
     clock,
     health::Health,
     identity::{
-        Admission, CredentialFiles, IdentityKeeper, OwnIdentity, RefusedProxies, server_config,
+        Admission, CredentialFiles, Heard, IdentityKeeper, OwnIdentity, RefusedProxies,
+        WorkloadApi, WorkloadApiAddress, server_config,
     },
     live::Live,
 };
@@ -18,6 +20,8 @@ use crate::{
 /// Where the server's own identity comes from.
 #[derive(Clone, Debug)]
 pub enum IdentitySource {
+    /// The SPIFFE Workload API, which gives trust bundles as well.
+    WorkloadApi(WorkloadApiAddress),
     /// PEM files, which are watched.
     Files {
         /// The chain, leaf first.
@@ -32,17 +36,32 @@ pub enum IdentitySource {
 pub(super) struct Own {
     /// None without an identity.
     pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) keeper: Option<IdentityKeeper>,
+    pub(super) keeping: Option<Keeping>,
+}
+
+/// Who keeps it.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    _keeper: IdentityKeeper,
+    _agent: Option<WorkloadApi>,
+}
+
+/// Where the next certificate comes from.
+enum Next {
+    Files(CredentialFiles),
+    Agent(Heard),
 }
 
 impl Own {
     /// Becomes who `source` says. Proxies that one of `proxy_ids` covers may connect.
-    pub(super) fn start(
+    /// What it learns of trust domains goes to `bundles`.
+    pub(super) async fn start(
         source: Option<&IdentitySource>,
         proxy_ids: &[CallerPattern],
         live: &Arc<Live>,
-        health: &Arc<Health>,
+        bundles: &Arc<Bundles>,
         refused: &Arc<RefusedProxies>,
+        health: &Arc<Health>,
     ) -> Result<Self, StartError> {
         match (source, proxy_ids.is_empty()) {
             (Some(_), true) => return Err(StartError::NoProxyId),
@@ -52,9 +71,16 @@ impl Own {
         let Some(source) = source else {
             return Ok(Self::default());
         };
-        let (files, first) = match source {
+        let (next, first) = match source {
+            IdentitySource::WorkloadApi(address) => {
+                let heard = Heard::first(address).await;
+                let (heard, first) = heard.map_err(StartError::NoIdentity)?;
+                (Next::Agent(heard), first)
+            }
             IdentitySource::Files { chain, key } => {
-                CredentialFiles::open(chain, key).map_err(StartError::OwnFiles)?
+                let opened = CredentialFiles::open(chain, key);
+                let (files, first) = opened.map_err(StartError::OwnFiles)?;
+                (Next::Files(files), first)
             }
         };
         let identity = Arc::new(OwnIdentity::new(first, Arc::clone(health), clock::now()));
@@ -64,10 +90,30 @@ impl Own {
             Admission::new(proxy_ids.iter().cloned()),
             Arc::clone(refused),
         );
-        let keeper = IdentityKeeper::start(identity, Some(files)).map_err(StartError::Thread)?;
+        let keeping = Keeping::start(next, identity, bundles);
         Ok(Self {
             tls: Some(Arc::new(tls.map_err(StartError::Tls)?)),
-            keeper: Some(keeper),
+            keeping: Some(keeping.map_err(StartError::Thread)?),
+        })
+    }
+}
+
+impl Keeping {
+    fn start(
+        next: Next,
+        identity: Arc<OwnIdentity>,
+        bundles: &Arc<Bundles>,
+    ) -> std::io::Result<Self> {
+        let (files, agent) = match next {
+            Next::Files(files) => (Some(files), None),
+            Next::Agent(heard) => {
+                let feed = bundles.feed_of_several("Workload API");
+                (None, Some(heard.go_on(Arc::clone(&identity), feed)))
+            }
+        };
+        Ok(Self {
+            _keeper: IdentityKeeper::start(identity, files)?,
+            _agent: agent,
         })
     }
 }
