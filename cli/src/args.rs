@@ -78,6 +78,11 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) from: Identity,
 
+    /// Who passes the call on for that caller, in the same form: a forwarder of the
+    /// MeshPolicy
+    #[arg(long, value_name = "ID")]
+    pub(crate) forwarder: Option<Identity>,
+
     /// The service that is called, in the same form
     #[arg(long, value_name = "ID")]
     pub(crate) to: Identity,

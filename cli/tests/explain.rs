@@ -355,3 +355,57 @@ fn a_revoked_caller_is_refused_by_name_and_until_it_lapses() {
     let after = call("2027-01-01T00:00:00Z", "human");
     assert_eq!(after.code, Some(0), "{after:?}");
 }
+
+#[test]
+fn a_call_that_somebody_passes_on() {
+    let mesh = "kind: MeshPolicy\nmetadata: {name: mesh}\nspec:\n  trustDomain: example.org\n  \
+        acceptedTrustDomains: [example.org]\n  forwarders:\n    \
+        - {id: /ns/edge/sa/gateway, mayAssert: [/ns/shop/**], forServices: [/ns/shop/sa/orders]}\n";
+    let orders = ORDERS.split("---\n").next().unwrap();
+    let orders = orders.replace("spiffe://partner.example/depot/*", "/ns/depot/*");
+    let dir = directory(&[
+        ("policies/orders.yaml", &orders),
+        ("policies/mesh.yaml", mesh),
+    ]);
+    let by = ["--forwarder", "/ns/edge/sa/gateway"];
+    let allowed = explain(&dir, "/ns/shop/sa/checkout", "GET /orders/7", &by);
+    assert_eq!(allowed.code, Some(0), "{}", allowed.stderr);
+    assert!(
+        allowed.stdout.contains(
+            "/sa/checkout → spiffe://example.org/ns/edge/sa/gateway → spiffe://example.org/ns/shop"
+        ),
+        "{}",
+        allowed.stdout
+    );
+    let near = explain(&dir, "/ns/shop/sa/checkout", "DELETE /orders/7", &by);
+    assert!(
+        near.stdout.contains("nearest: checkout-places-orders"),
+        "{}",
+        near.stdout
+    );
+    let other = explain(&dir, "/ns/batch/sa/export", "GET /orders/7", &by);
+    assert_eq!(other.code, Some(1));
+    assert!(
+        other.stdout.contains("DENIED identity-untrusted") && other.stdout.contains("`mayAssert`"),
+        "{}",
+        other.stdout
+    );
+    let foreign = explain(&dir, "spiffe://partner.example/a", "GET /orders/7", &[]);
+    assert!(
+        foreign.stdout.contains("`acceptedTrustDomains` leaves out"),
+        "{}",
+        foreign.stdout
+    );
+    let nobody = explain(
+        &dir,
+        "/ns/shop/sa/checkout",
+        "GET /orders/7",
+        &["--forwarder", "/ns/shop/sa/web"],
+    );
+    assert_eq!(nobody.code, Some(2));
+    assert!(
+        nobody.stderr.contains("is no forwarder for"),
+        "{}",
+        nobody.stderr
+    );
+}

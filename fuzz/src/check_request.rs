@@ -29,7 +29,8 @@ use crate::Corpus;
 
 /// Any message that decodes gets an answer with a status that fits its reason, or is
 /// said to be none; it is let on only with a leaf that was signed for somebody and is
-/// valid, under that name and no other.
+/// valid, under that name and no other; or under one that this leaf may assert, as one
+/// that was passed on by it.
 ///
 /// # Errors
 /// When the service is wrong.
@@ -40,7 +41,8 @@ pub fn check_request(bytes: &[u8]) -> Result<()> {
 }
 
 struct Fixture {
-    authorizer: Authorizer,
+    /// Where nobody forwards, and where somebody does.
+    authorizers: [Authorizer; 2],
     corpus: Corpus,
     /// Who is who, by the fingerprint of the leaf.
     callers: BTreeMap<String, SpiffeId>,
@@ -51,25 +53,31 @@ impl Fixture {
         let Ok(check) = CheckRequest::decode(bytes) else {
             return Ok(());
         };
-        let Ok(answer) = self.authorizer.check(Asker::Unnamed, &check, clock::now()) else {
+        for authorizer in &self.authorizers {
+            self.answer(authorizer, &check)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, authorizer: &Authorizer, check: &CheckRequest) -> Result<()> {
+        let Ok(answer) = authorizer.check(Asker::Unnamed, check, clock::now()) else {
             return Ok(());
         };
         let status = answer.status.as_ref().map(|status| status.code);
         match answered(answer, Headers::default())? {
             Got::Forwarded(forwarded) => {
-                let leaf = check
-                    .attributes
-                    .and_then(|a| a.source)
-                    .unwrap_or_default()
-                    .certificate;
-                let leaf = PeerCertificate::from_pem(&leaf).map(|leaf| leaf.sha256());
-                let caller = leaf.ok().and_then(|leaf| self.callers.get(&leaf));
-                let caller = caller.context("let on without a certificate that counts")?;
-                let told = forwarded.headers.one("x-callgate-caller");
-                ensure!(
-                    told == Some(caller.as_str()),
-                    "`{caller}` is let on as {told:?}"
-                );
+                let attributes = check.attributes.as_ref();
+                let source = attributes.and_then(|attributes| attributes.source.as_ref());
+                let leaf = source.map_or("", |source| &source.certificate);
+                let leaf = PeerCertificate::from_pem(leaf).map(|leaf| leaf.sha256());
+                let peer = leaf.ok().and_then(|leaf| self.callers.get(&leaf));
+                let peer = peer.context("let on without a certificate that counts")?;
+                let told = |name| forwarded.headers.one(name);
+                named(
+                    peer.as_str(),
+                    told("x-callgate-caller"),
+                    told("x-callgate-forwarder"),
+                )?;
             }
             Got::Refused(refusal) => {
                 let reason = refusal.headers.one("x-callgate-reason").unwrap_or_default();
@@ -94,32 +102,60 @@ impl Fixture {
     fn start() -> Result<Self> {
         let (table, pki) = (Table::load()?, Pki::new()?);
         let wallet = Wallet::mint(&table, &pki)?;
-        let loaded = World::Strict.load()?.context("no documents")?;
-        let live = Arc::new(Live::new(verifier(&pki)?));
-        live.set_policies(Policies {
-            set: loaded.policies,
-            counts: loaded.counts,
-            trust_domain: loaded.trust_domain,
-            digest: String::new(),
-        });
-        // Hours of records are not kept.
-        let recorder = Recorder::start(Sink::stream(io::sink()))?;
-        let authorizer = Authorizer::new(live, recorder, Arc::new(Metrics::default()));
+        let authorizers = [
+            authorizer(World::Strict, &pki)?,
+            authorizer(World::Forwarding, &pki)?,
+        ];
         // A mutant of a few hundred bytes is nearer to what it was than one of many.
         let few = table
             .rows
             .iter()
             .filter(|row| row.world == World::Strict)
-            .step_by(7);
+            .step_by(7)
+            .chain(table.of(World::Forwarding));
         let seeds = few
             .map(|row| seed(&table, &wallet, row))
             .collect::<Result<_>>()?;
         Ok(Self {
-            authorizer,
+            authorizers,
             corpus: Corpus::of(seeds)?,
             callers: callers(&table, &wallet)?,
         })
     }
+}
+
+/// `peer` calls under its own name, or the gateway under that of somebody of the shop.
+fn named(peer: &str, caller: Option<&str>, forwarder: Option<&str>) -> Result<()> {
+    let caller = caller.context("let on as nobody")?;
+    let may_assert = ["spiffe://example.org/ns/shop/", "spiffe://partner.example/"];
+    let fits = match forwarder {
+        None => caller == peer,
+        Some(forwarder) => {
+            forwarder == peer
+                && peer == "spiffe://example.org/ns/edge/sa/gateway"
+                && may_assert.iter().any(|start| caller.starts_with(start))
+        }
+    };
+    ensure!(fits, "`{peer}` is let on as `{caller}` by {forwarder:?}");
+    Ok(())
+}
+
+fn authorizer(world: World, pki: &Pki) -> Result<Authorizer> {
+    let loaded = world.load()?.context("no documents")?;
+    let live = Arc::new(Live::new(verifier(pki)?));
+    live.set_policies(Policies {
+        set: loaded.policies,
+        counts: loaded.counts,
+        trust_domain: loaded.trust_domain,
+        digest: String::new(),
+    });
+    // Hours of records are not kept.
+    let recorder = Recorder::start(Sink::stream(io::sink()))?;
+    Ok(Authorizer::new(
+        live,
+        recorder,
+        Arc::new(Metrics::default()),
+    ))
 }
 
 fn verifier(pki: &Pki) -> Result<Verifier> {
@@ -134,9 +170,9 @@ fn verifier(pki: &Pki) -> Result<Verifier> {
 }
 
 fn seed(table: &Table, wallet: &Wallet, row: &Row) -> Result<Vec<u8>> {
-    let (caller, callee) = (wallet.shown(&row.caller), table.workloads.callee(&row.to)?);
-    let proxy = Proxy::new(&row.call, caller, callee);
-    Ok(native_check(&proxy, caller, callee).encode_to_vec())
+    let (peer, callee) = (wallet.shown(row.peer()), table.workloads.callee(&row.to)?);
+    let proxy = Proxy::new(row, wallet, &table.workloads)?;
+    Ok(native_check(&proxy, peer, callee).encode_to_vec())
 }
 
 fn callers(table: &Table, wallet: &Wallet) -> Result<BTreeMap<String, SpiffeId>> {

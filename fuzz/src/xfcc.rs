@@ -31,7 +31,7 @@ pub fn client_cert_header(bytes: &[u8]) -> Result<()> {
 
     let text_of = |element: Option<&Element<'_>>| element.map(Element::to_text);
     ensure!(
-        text_of(twice.forwarded()) == text_of(header.elements().last())
+        text_of(twice.forwarded()) == text_of(header.forwarded().or(header.own()))
             && text_of(twice.own()) == text_of(header.own()),
         "`{doubled}` is told apart wrongly"
     );

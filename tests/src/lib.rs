@@ -27,4 +27,4 @@ pub mod table;
 pub mod upstream;
 
 pub use gate::{Asked, Client, Face, Gate, GateBuilder};
-pub use sidecar::{Host, Validation};
+pub use sidecar::{Host, Validation, append_client_cert};

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use crate::{
     artifact,
@@ -40,6 +41,32 @@ impl Host {
             Self::Native => "native",
         }
     }
+}
+
+/// Has every sidecar append to `x-forwarded-client-cert`: the line that the shipped files
+/// have as a comment, for services behind a gateway.
+///
+/// # Errors
+/// When the files no longer have it, or a sidecar does not replace the header as shipped.
+pub fn append_client_cert(config: &mut Value) -> Result<()> {
+    const FIELD: &str = "forward_client_cert_details";
+    let text = fs::read_to_string(Host::Filter.config())?;
+    let mut lines = text.lines().map(str::trim);
+    let commented = lines.find_map(|line| line.strip_prefix("# ")?.strip_prefix(FIELD));
+    let value = commented.and_then(|rest| rest.strip_prefix(": "));
+    let value = value.context("no commented line in sidecar.yaml")?;
+    let listeners = config.pointer_mut("/static_resources/listeners");
+    let listeners = listeners
+        .and_then(Value::as_array_mut)
+        .context("no listeners")?;
+    for listener in listeners {
+        let path = "/filter_chains/0/filters/0/typed_config";
+        let manager = listener.pointer_mut(path).context("no filters")?;
+        let details = manager.get_mut(FIELD).context("not said")?;
+        ensure!(*details == "SANITIZE_SET", "`{details}` is not as shipped");
+        *details = Value::from(value);
+    }
+    Ok(())
 }
 
 /// Whose certificates finish a handshake.

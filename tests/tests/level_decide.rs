@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use callgate_policy::{Caller, Decision, IdentityFault, PolicySet, Request, Verdict};
 use callgate_server::clock;
 use callgate_tests::table::{CallerSpec, Decided, Got, Miss, Place, Report, Row, Table, World};
@@ -35,23 +35,33 @@ fn decide(table: &Table, sets: &Sets, row: &Row) -> Result<Got> {
     let Some(set) = sets.get(&row.world) else {
         return Ok(Got::Cannot);
     };
-    let identity = match table
-        .workloads
-        .caller(&row.caller)?
-        .map(CallerSpec::identity)
-    {
+    let service = table.workloads.callee(&row.to)?;
+    let caller = table.workloads.caller(row.peer())?;
+    let identity = match caller.map(CallerSpec::identity) {
         Some(identity) => identity?,
         None => Err(IdentityFault::Missing),
+    };
+    let original = match (&row.via, &identity, service) {
+        // Nobody listens to others.
+        (Some(via), Ok(peer), Some(service)) if set.is_forwarder(peer, service) => {
+            let caller = table.workloads.caller(&row.caller)?;
+            Some(via.original(caller.context("nobody to forward")?)?)
+        }
+        _ => None,
     };
     let target = text(&row.call.target);
     let [upgrade, content_type] =
         ["upgrade", "content-type"].map(|name| row.call.header(name).map(|value| text(&value)));
     let request = Request {
-        caller: match &identity {
-            Ok(id) => Caller::Verified(id),
-            Err(fault) => Caller::Unverified(*fault),
+        caller: match (&identity, &original) {
+            (Ok(id), None) => Caller::Verified(id),
+            (Ok(forwarder), Some(Ok(original))) => Caller::Forwarded {
+                original,
+                forwarder,
+            },
+            (Err(fault), _) | (_, Some(Err(fault))) => Caller::Unverified(*fault),
         },
-        service: table.workloads.callee(&row.to)?,
+        service,
         method: &row.call.method,
         path: &target,
         upgrade: upgrade.as_deref(),
@@ -86,5 +96,6 @@ fn told(decision: &Decision<'_>) -> Result<Decided> {
             rule: Some(miss.rule.name.to_owned()),
             clause: format!("{:?}", miss.clause).to_lowercase(),
         }),
+        parties: None,
     })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use callgate_policy::{CallerPattern, TrustDomain};
 use callgate_server::serve::{Config, IdentitySource, Listen, Running, start};
 use callgate_tests::{
-    Asked, Face, Gate, Host, Validation,
+    Asked, Face, Gate, Host, Validation, append_client_cert,
     authz::{Authz, Script},
     pki::{CALLGATE, Pki, TRUST_DOMAIN},
     table::{Callers, Form, Got, Place, Records, Report, Row, Table, World},
@@ -67,6 +67,11 @@ async fn raise(
     scratch: &tempfile::TempDir,
 ) -> Result<(Stand, Gate)> {
     if let Some(policies) = world.policies() {
+        let gate = if world.appends() {
+            gate.adapt(append_client_cert)
+        } else {
+            gate
+        };
         return Ok((Stand::Callgate, gate.policies_at(&policies).start().await?));
     }
     let script = match world {
@@ -173,7 +178,7 @@ async fn records(gate: &Gate, answers: &[(&Row, Place, Result<Got>)]) -> Result<
 }
 
 fn validation(table: &Table, row: &Row) -> Result<Validation> {
-    let believed = match table.workloads.caller(&row.caller)? {
+    let believed = match table.workloads.caller(row.peer())? {
         None => true,
         Some(caller) => caller.is_believed_as_shipped()?,
     };

@@ -66,8 +66,7 @@ impl Level {
     }
 
     fn run(&self, row: &Row) -> Result<Got> {
-        let callee = self.table.workloads.callee(&row.to)?;
-        let mut proxy = Proxy::new(&row.call, self.wallet.shown(&row.caller), callee);
+        let mut proxy = Proxy::new(row, &self.wallet, &self.table.workloads)?;
         proxy.deaf = row.world == World::Unreachable;
         let config: &[u8] = match row.world {
             World::Misconfigured => b"{}",

@@ -97,9 +97,9 @@ impl Level {
         let Some(server) = self.servers.get_mut(&row.world) else {
             return Ok(Got::Cannot);
         };
-        let shown = self.wallet.shown(&row.caller);
+        let shown = self.wallet.shown(row.peer());
         let callee = self.table.workloads.callee(&row.to)?;
-        let mut proxy = Proxy::new(&row.call, shown, callee);
+        let mut proxy = Proxy::new(row, &self.wallet, &self.table.workloads)?;
         let (check, headers) = match form {
             Form::Ours => (our_check(row, &mut proxy)?, Headers::default()),
             Form::Native => (native_check(&proxy, shown, callee), proxy.headers()),

@@ -34,8 +34,15 @@ pub(super) fn show(
         Reason::Allow => String::new(),
         reason => format!(" {reason}"),
     };
-    let Asked { from, to, call, .. } = asked;
-    let mut text = format!("{word}{reason}   {from} → {to}   {call}\n");
+    let Asked {
+        from,
+        forwarder,
+        to,
+        call,
+        ..
+    } = asked;
+    let by = forwarder.map_or_else(String::new, |forwarder| format!("{forwarder} → "));
+    let mut text = format!("{word}{reason}   {from} → {by}{to}   {call}\n");
     for line in because(asked, decision, story) {
         text.push_str(&line);
         text.push('\n');
@@ -54,6 +61,9 @@ fn because(asked: &Asked<'_>, decision: &Decision<'_>, story: Option<&MissStory>
         } = revocation;
         lines.push(format!("revoked: {name}   {file}:{line}"));
         lines.extend(revocation.reason.lines().map(|line| format!("  {line}")));
+    }
+    if decision.reason == Reason::IdentityUntrusted {
+        lines.push(untrusted(asked));
     }
     if let Some(rule) = decision.rule {
         lines.push(format!("rule: {}   {}", rule.name, rule.location));
@@ -75,6 +85,17 @@ fn because(asked: &Asked<'_>, decision: &Decision<'_>, story: Option<&MissStory>
         None => {}
     }
     lines
+}
+
+/// What the documents have against an identity that is verified.
+fn untrusted(asked: &Asked<'_>) -> String {
+    match asked.forwarder {
+        Some(forwarder) => format!(
+            "`mayAssert` of {forwarder} or `acceptedTrustDomains` leaves out {}",
+            asked.from
+        ),
+        None => format!("`acceptedTrustDomains` leaves out {}", asked.from),
+    }
 }
 
 fn nearest(miss: &NearestMiss<'_>, story: &MissStory) -> Vec<String> {

@@ -27,14 +27,20 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let loaded = policies(args)?;
     let from = args.from.resolve("--from", loaded.trust_domain.as_ref())?;
     let to = args.to.resolve("--to", loaded.trust_domain.as_ref())?;
+    let forwarder = forwarder(args, &loaded, &to)?;
     let now = args.at.unwrap_or_else(clock::now);
     let revocations = revocations(args)?;
-    let revoked = revocation_of(&from, &revocations, &loaded, now);
+    let mut parties = std::iter::once(&from).chain(&forwarder);
+    let revoked = parties.find_map(|id| revocation_of(id, &revocations, &loaded, now));
     let parts = args.call.parts(&args.headers);
     let request = Request {
-        caller: match revoked {
-            None => Caller::Verified(&from),
-            Some(_) => Caller::Unverified(IdentityFault::Revoked),
+        caller: match (revoked, &forwarder) {
+            (Some(_), _) => Caller::Unverified(IdentityFault::Revoked),
+            (None, None) => Caller::Verified(&from),
+            (None, Some(forwarder)) => Caller::Forwarded {
+                original: &from,
+                forwarder,
+            },
         },
         service: Some(&to),
         method: &parts.method,
@@ -47,6 +53,7 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let story = miss.and_then(|miss| miss.story(&request, now));
     let asked = Asked {
         from: &from,
+        forwarder: forwarder.as_ref(),
         to: &to,
         call: &args.call,
         revoked,
@@ -64,10 +71,31 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 /// What was asked.
 struct Asked<'a> {
     from: &'a SpiffeId,
+    /// Who passes the call on.
+    forwarder: Option<&'a SpiffeId>,
     to: &'a SpiffeId,
     call: &'a Call,
     /// Why the caller is believed no longer.
     revoked: Option<&'a Revocation>,
+}
+
+/// Who passes the call on. To whom nobody listens calls on its own behalf.
+fn forwarder(
+    args: &ExplainArgs,
+    loaded: &Loaded,
+    service: &SpiffeId,
+) -> anyhow::Result<Option<SpiffeId>> {
+    let Some(forwarder) = &args.forwarder else {
+        return Ok(None);
+    };
+    let forwarder = forwarder.resolve("--forwarder", loaded.trust_domain.as_ref())?;
+    if !loaded.policies.is_forwarder(&forwarder, service) {
+        bail!(
+            "`{forwarder}` is no forwarder for `{service}`: what it says of others is not heard, \
+             and it calls on its own behalf (`--from {forwarder}`)"
+        );
+    }
+    Ok(Some(forwarder))
 }
 
 /// As the server reads them: whatever is wrong with one, the others have effect.

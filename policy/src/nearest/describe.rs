@@ -81,8 +81,10 @@ pub(crate) fn story(
     request: &Request<'_>,
     now: Timestamp,
 ) -> Option<MissStory> {
-    let Caller::Verified(caller) = request.caller else {
-        return None;
+    let caller = match request.caller {
+        Caller::Verified(caller) => caller,
+        Caller::Forwarded { original, .. } => original,
+        Caller::Unverified(_) => return None,
     };
     let (method, path) = call::read(request, origin.options).ok()?;
     let caller = origin.alias.as_ref().unwrap_or(caller);

@@ -22,7 +22,7 @@ use super::{Forwarded, Got, Headers, Proxy, Refusal, Shown, url_encoded};
 #[must_use]
 pub fn native_check(
     proxy: &Proxy,
-    caller: Option<&Shown>,
+    peer: Option<&Shown>,
     callee: Option<&SpiffeId>,
 ) -> CheckRequest {
     let mut headers = BTreeMap::<String, String>::new();
@@ -55,7 +55,7 @@ pub fn native_check(
     let source = Peer {
         // Envoy's own idea of who calls, which nobody here believes.
         principal: "spiffe://example.org/ns/shop/sa/admin".to_owned(),
-        certificate: caller
+        certificate: peer
             .map(|shown| url_encoded(&shown.leaf))
             .unwrap_or_default(),
     };

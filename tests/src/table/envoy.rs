@@ -57,7 +57,7 @@ impl<'g> Callers<'g> {
         validation: Validation,
         protocol: Protocol,
     ) -> Result<Got> {
-        let shown = self.wallet.shown(&row.caller);
+        let shown = self.wallet.shown(row.peer());
         let callee = self.table.workloads.callee(&row.to)?;
         let (Some(callee), false) = (callee, shown.is_some_and(|shown| shown.mistold)) else {
             return Ok(Got::Cannot);
@@ -65,9 +65,10 @@ impl<'g> Callers<'g> {
         let address = self.gate.address(callee.as_str(), face(form, validation))?;
         self.asked += 1;
         let mark = self.asked.to_string();
+        let call = row.asked(&self.wallet, &self.table.workloads)?;
         let got = match protocol {
-            Protocol::Http1 => self.http1(row, address, &mark).await?,
-            Protocol::Http2 => self.http2(row, address, &mark).await?,
+            Protocol::Http1 => self.http1(row.peer(), &call, address, &mark).await?,
+            Protocol::Http2 => self.http2(row.peer(), &call, address, &mark).await?,
         };
         // Where it went is what counts, whatever came back.
         Ok(self
@@ -77,11 +78,15 @@ impl<'g> Callers<'g> {
             .map_or(got, forwarded))
     }
 
-    async fn http1(&mut self, row: &Row, address: SocketAddr, mark: &str) -> Result<Got> {
-        let caller = self.caller(&row.caller)?;
-        let outcome = caller
-            .send_raw(address, &http1_bytes(&row.call, mark))
-            .await;
+    async fn http1(
+        &mut self,
+        peer: &str,
+        call: &Call,
+        address: SocketAddr,
+        mark: &str,
+    ) -> Result<Got> {
+        let caller = self.caller(peer)?;
+        let outcome = caller.send_raw(address, &http1_bytes(call, mark)).await;
         Ok(match outcome {
             Ok(raw::Outcome::Answer(answer)) => {
                 let fields = answer.headers.iter();
@@ -97,16 +102,18 @@ impl<'g> Callers<'g> {
         })
     }
 
-    async fn http2(&mut self, row: &Row, address: SocketAddr, mark: &str) -> Result<Got> {
-        let key = (row.caller.clone(), address);
+    async fn http2(
+        &mut self,
+        peer: &str,
+        call: &Call,
+        address: SocketAddr,
+        mark: &str,
+    ) -> Result<Got> {
+        let key = (peer.to_owned(), address);
         let mut connection = match self.connections.remove(&key) {
             Some(connection) => connection,
             None => {
-                let Ok(tls) = self
-                    .caller(&row.caller)?
-                    .handshake(address, Http::Two)
-                    .await
-                else {
+                let Ok(tls) = self.caller(peer)?.handshake(address, Http::Two).await else {
                     return Ok(Got::HandshakeRefused);
                 };
                 // With TLS 1.3 a refused certificate shows at the first bytes.
@@ -116,10 +123,8 @@ impl<'g> Callers<'g> {
                 connection
             }
         };
-        let opens = row.call.kind == Kind::Websocket;
-        let outcome = connection
-            .ask(&http2_headers(&row.call, mark), opens)
-            .await?;
+        let opens = call.kind == Kind::Websocket;
+        let outcome = connection.ask(&http2_headers(call, mark), opens).await?;
         match outcome {
             Outcome::Answer(answer) => {
                 self.connections.insert(key, connection);

@@ -49,6 +49,8 @@ pub struct Answer {
     pub help: Option<Option<String>>,
     /// Headers that reach the service, or do not.
     pub upstream: Vec<(String, Option<Vec<u8>>)>,
+    /// Whom the service is told, where it is not the row's caller.
+    pub caller: Option<String>,
     /// The path that reaches the service, where it is not the one that was sent.
     pub path: Option<String>,
     /// The gRPC status, where it is not the reason's own.
@@ -96,6 +98,7 @@ pub(super) struct RawExpect {
     help: Option<Option<String>>,
     #[serde(default)]
     upstream: BTreeMap<String, Option<String>>,
+    caller: Option<String>,
     path: Option<String>,
     grpc: Option<i32>,
     status: Option<u16>,
@@ -173,6 +176,7 @@ impl RawExpect {
             owner: self.owner,
             help: self.help,
             upstream: upstream.collect::<Result<_>>()?,
+            caller: self.caller,
             path: self.path,
             grpc: self.grpc,
         })

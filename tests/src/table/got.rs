@@ -36,6 +36,17 @@ pub struct Decided {
     pub rule: Option<String>,
     /// What came closest.
     pub miss: Option<Miss>,
+    /// Who called, of a record.
+    pub parties: Option<Parties>,
+}
+
+/// Who called, as a record has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// The caller.
+    pub source: Option<String>,
+    /// Who passed the call on.
+    pub forwarder: Option<String>,
 }
 
 /// A call that went on.

@@ -4,10 +4,12 @@
 //! headers, body, what reaches the service.
 
 use anyhow::{Result, bail, ensure};
+use callgate_policy::Reason;
 use serde_json::Value;
 
 use super::{
-    Answer, Bare, Decided, Expect, Form, Forwarded, Got, Level, Place, Refusal, Row, Workloads,
+    Answer, Bare, CallerSpec, Decided, Expect, Form, Forwarded, Got, Level, Parties, Place,
+    Refusal, Row, Workloads,
 };
 
 impl Row {
@@ -16,12 +18,13 @@ impl Row {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn judge(&self, workloads: &Workloads, place: Place, got: &Got) -> Result<()> {
+        let expect = self.expect(place);
         let case = Case {
             row: self,
             place,
-            caller: self.verified(workloads)?,
+            parties: self.parties(workloads, expect)?,
         };
-        match (self.expect(place), got) {
+        match (expect, got) {
             (Expect::Cannot, Got::Cannot) | (Expect::Reset, Got::Reset) => Ok(()),
             (Expect::Bare(status), Got::Refused(refusal)) => bare(*status, refusal),
             (Expect::Answer(answer), Got::Decided(decided)) => case.decided(answer, decided),
@@ -33,13 +36,31 @@ impl Row {
         }
     }
 
-    /// The verified caller's SPIFFE ID.
-    fn verified(&self, workloads: &Workloads) -> Result<Option<String>> {
-        let identity = workloads
-            .caller(&self.caller)?
-            .map(super::CallerSpec::identity)
-            .transpose()?;
-        Ok(identity.and_then(Result::ok).map(|id| id.to_string()))
+    /// Who called, as far as they are verified.
+    fn parties(&self, workloads: &Workloads, expect: &Expect) -> Result<Parties> {
+        let named = match expect {
+            Expect::Answer(Answer { caller, .. }) => caller.as_deref(),
+            _ => None,
+        };
+        let verified = |name: &str| -> Result<Option<String>> {
+            let spec = workloads.caller(name)?;
+            let identity = spec.map(CallerSpec::identity).transpose()?;
+            Ok(identity.and_then(Result::ok).map(|id| id.to_string()))
+        };
+        let Some(via) = self.via.as_ref().filter(|_| named.is_none()) else {
+            return Ok(Parties {
+                source: verified(named.unwrap_or(&self.caller))?,
+                forwarder: None,
+            });
+        };
+        let original = match workloads.caller(&self.caller)? {
+            Some(caller) => via.original(caller)?.ok(),
+            None => None,
+        };
+        Ok(Parties {
+            source: original.map(|id| id.to_string()),
+            forwarder: verified(&via.peer)?,
+        })
     }
 }
 
@@ -62,7 +83,7 @@ fn bare(status: Bare, refusal: &Refusal) -> Result<()> {
 struct Case<'r> {
     row: &'r Row,
     place: Place,
-    caller: Option<String>,
+    parties: Parties,
 }
 
 impl Case<'_> {
@@ -103,15 +124,21 @@ impl Case<'_> {
         self.path(want, got)
     }
 
-    /// One verified ID, or none of an anonymous caller.
+    /// One verified ID, or none of an anonymous caller; and the same of its forwarder.
     fn callers_name(&self, got: &Forwarded) -> Result<()> {
-        let seen: Vec<&[u8]> = got.headers.all("x-callgate-caller").collect();
-        let wanted: Vec<&[u8]> = self.caller.iter().map(String::as_bytes).collect();
-        ensure!(
-            seen == wanted,
-            "the service sees the caller as {}",
-            shown(&seen)
-        );
+        let Parties { source, forwarder } = &self.parties;
+        for (name, wanted) in [
+            ("x-callgate-caller", source),
+            ("x-callgate-forwarder", forwarder),
+        ] {
+            let seen: Vec<&[u8]> = got.headers.all(name).collect();
+            let wanted: Vec<&[u8]> = wanted.iter().map(String::as_bytes).collect();
+            ensure!(
+                seen == wanted,
+                "the service sees `{name}` as {}",
+                shown(&seen)
+            );
+        }
         Ok(())
     }
 
@@ -132,15 +159,27 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Native ext_authz cannot edit a header it has not set, so there the caller's
-    /// certificates do reach the service.
+    /// The service sees what its own proxy says and, of a forwarder that is believed, what
+    /// that one says: never anybody's chain. What the filter takes off by itself, an answer
+    /// to it does not.
     fn chain(&self, got: &Forwarded) -> Result<()> {
-        let ours = self.place.level != Level::Server && self.place.form != Some(Form::Native);
-        let chained = got
-            .headers
-            .all("x-forwarded-client-cert")
-            .any(|value| contains(value, b"Chain="));
-        ensure!(!(ours && chained), "the service sees the caller's chain");
+        let name = "x-forwarded-client-cert";
+        if self.place == Place::server(Form::Ours) {
+            return Ok(());
+        }
+        for value in got.headers.all(name) {
+            ensure!(
+                !contains(value, b"Chain="),
+                "the service sees the caller's chain"
+            );
+            let elements = value.windows(3).filter(|text| *text == b"By=").count();
+            let wanted = 1 + usize::from(self.parties.forwarder.is_some());
+            ensure!(
+                elements == wanted,
+                "the service sees `{name}` as `{}`",
+                value.escape_ascii()
+            );
+        }
         Ok(())
     }
 
@@ -155,7 +194,21 @@ impl Case<'_> {
     }
 
     fn recorded(&self, want: &Answer, record: Option<&Decided>) -> Result<()> {
-        record.map_or(Ok(()), |record| self.decided(want, record))
+        let Some(record) = record else { return Ok(()) };
+        self.decided(want, record)?;
+        // Without an identity that counts, a record tells what is known of it.
+        let of_identity = want.reason.as_str().starts_with("identity-");
+        match &record.parties {
+            Some(parties) if !of_identity && want.reason != Reason::PolicyUnavailable => {
+                ensure!(
+                    *parties == self.parties,
+                    "expected {:?}, recorded {parties:?}",
+                    self.parties
+                );
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn refused(&self, want: &Answer, got: &Refusal) -> Result<()> {
@@ -235,7 +288,7 @@ impl Case<'_> {
                 .get(field)
                 .map(|value| value.as_str().unwrap_or_default().to_owned());
             ensure!(
-                self.caller.is_some() || seen.is_none(),
+                self.parties.source.is_some() || seen.is_none(),
                 "a caller without a name is told {seen:?}"
             );
             if let Some(wanted) = wanted {
@@ -272,7 +325,7 @@ fn shown(values: &[&[u8]]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use callgate_policy::{Reason, Verdict};
+    use callgate_policy::Verdict;
 
     use super::*;
     use crate::table::{Headers, Protocol, Table};
@@ -401,6 +454,7 @@ mod tests {
             enforced: true,
             rule: Some("checkout-places-orders".to_owned()),
             miss: None,
+            parties: None,
         };
         got.recorded(record.clone());
         assert_eq!(

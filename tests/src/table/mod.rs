@@ -22,6 +22,7 @@ mod report;
 mod request;
 mod row;
 mod service;
+mod via;
 mod wallet;
 mod workloads;
 
@@ -32,7 +33,7 @@ use anyhow::{Context as _, Result, ensure};
 pub use check::{answered, native_check};
 pub use envoy::Callers;
 pub use expect::{Answer, Bare, Expect, Miss};
-pub use got::{Decided, Forwarded, Got, Headers, Refusal};
+pub use got::{Decided, Forwarded, Got, Headers, Parties, Refusal};
 pub use place::{Form, Level, Place, Protocol};
 pub use proxy::Proxy;
 pub use records::Records;
@@ -40,6 +41,7 @@ pub use report::Report;
 pub use request::{Call, Kind};
 pub use row::{Row, World};
 pub use service::Service;
+pub use via::{Said, Via};
 pub use wallet::{Shown, Wallet, url_encoded};
 pub use workloads::{CallerSpec, Fault, Sent, Workloads};
 
@@ -144,7 +146,10 @@ mod tests {
         }
         for name in table.workloads.callers() {
             assert!(
-                table.rows.iter().any(|row| row.caller == name),
+                table
+                    .rows
+                    .iter()
+                    .any(|row| row.caller == name || row.peer() == name),
                 "caller `{name}`"
             );
         }

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use callgate_filter::{Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Section};
 use callgate_policy::SpiffeId;
+use callgate_wire::headers::CLIENT_CERT;
 
-use super::{Call, Forwarded, Got, Headers, Refusal, Shown, wallet::url_encoded};
-
-/// What Envoy makes of a client certificate for the service behind it.
-const CLIENT_CERT: &str = "x-forwarded-client-cert";
+use super::{
+    CallerSpec, Forwarded, Got, Headers, Refusal, Row, Shown, Wallet, Workloads,
+    wallet::url_encoded,
+};
 
 /// A proxy with one request.
 #[derive(Debug)]
@@ -29,9 +30,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Holds `call`, that `caller` makes at `callee`.
-    #[must_use]
-    pub fn new(call: &Call, caller: Option<&Shown>, callee: Option<&SpiffeId>) -> Self {
+    /// Holds the request of `row`.
+    ///
+    /// # Errors
+    /// When the row is not one of the table.
+    pub fn new(row: &Row, wallet: &Wallet, workloads: &Workloads) -> Result<Self> {
+        let call = &row.asked(wallet, workloads)?;
+        let callee = workloads.callee(&row.to)?;
+        let peer = match workloads.caller(row.peer())? {
+            Some(spec) => Some((spec, wallet.shown(row.peer()).context("not in the wallet")?)),
+            None => None,
+        };
         let mut headers = vec![(":method".to_owned(), call.method.clone().into_bytes())];
         // Plain CONNECT has no path (RFC 9113 section 8.5).
         if call.method != "CONNECT" {
@@ -41,21 +50,26 @@ impl Proxy {
             headers.push((":authority".to_owned(), b"callee.test".to_vec()));
         }
         headers.push((":scheme".to_owned(), b"https".to_vec()));
-        // SANITIZE_SET: the caller's own word is dropped, the connection's put there.
         let kept = call.headers.iter().filter(|(name, _)| name != CLIENT_CERT);
         headers.extend(kept.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
-        let client_cert = caller.map(|shown| client_cert(shown, callee));
-        headers.extend(client_cert.map(|value| (CLIENT_CERT.to_owned(), value.into_bytes())));
-        Self {
+        if let Some((spec, shown)) = peer {
+            let own = client_cert(spec, shown, callee).into_bytes();
+            // SANITIZE_SET drops the caller's own word, APPEND_FORWARD keeps it. Without a
+            // certificate it is dropped either way.
+            let said = call.header(CLIENT_CERT).filter(|_| row.world.appends());
+            let all: Vec<Vec<u8>> = said.into_iter().chain([own]).collect();
+            headers.push((CLIENT_CERT.to_owned(), all.join(&b","[..])));
+        }
+        Ok(Self {
             headers,
-            leaf: caller.map(|shown| shown.leaf.clone().into_bytes()),
+            leaf: peer.map(|(_, shown)| shown.leaf.clone().into_bytes()),
             callee: callee.map(|id| id.as_str().as_bytes().to_vec()),
             now: Duration::from_secs(1),
             sent: Vec::new(),
             deaf: false,
             replies: Vec::new(),
             resumed: 0,
-        }
+        })
     }
 
     /// The request's headers as they are now.
@@ -101,12 +115,11 @@ impl Proxy {
     }
 }
 
-fn client_cert(shown: &Shown, callee: Option<&SpiffeId>) -> String {
+fn client_cert(spec: &CallerSpec, shown: &Shown, callee: Option<&SpiffeId>) -> String {
     let by = callee.map_or("", |id| id.as_str());
-    format!(
-        "By={by};Hash=00;Chain=\"{}\";URI=-",
-        url_encoded(&shown.chain)
-    )
+    let (hash, uri) = (&shown.sha256, spec.uri());
+    let chain = url_encoded(&shown.chain);
+    format!("By={by};Hash={hash};Chain=\"{chain}\";URI={uri}")
 }
 
 impl Host for Proxy {

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use callgate_policy::Timestamp;
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Call, Protocol, Row, Workloads, World, expect::RawExpect};
+use super::{Call, Protocol, Row, Said, Via, Workloads, World, expect::RawExpect};
 
 pub(super) struct File {
     name: String,
@@ -28,6 +28,8 @@ struct RawRow {
     name: String,
     world: Option<World>,
     caller: String,
+    via: Option<String>,
+    said: Option<Said>,
     to: String,
     request: String,
     #[serde(default)]
@@ -99,6 +101,15 @@ fn lines_of_rows(text: &str) -> Vec<usize> {
 impl RawRow {
     fn row(self, file: &str, line: usize, world: World, workloads: &Workloads) -> Result<Row> {
         workloads.caller(&self.caller)?;
+        let via = match (self.via, self.said) {
+            (None, Some(_)) => bail!("nobody says so: `said` belongs to `via`"),
+            (None, None) => None,
+            (Some(peer), said) => {
+                workloads.caller(&peer)?;
+                let said = said.unwrap_or_default();
+                Some(Via { peer, said })
+            }
+        };
         workloads.callee(&self.to)?;
         let headers = self
             .headers
@@ -120,6 +131,7 @@ impl RawRow {
             line,
             world: self.world.unwrap_or(world),
             caller: self.caller,
+            via,
             to: self.to,
             call,
             over,

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use super::{
-    Decided, Got, Miss,
+    Decided, Got, Miss, Parties,
     expect::{reason, verdict},
 };
 
@@ -56,6 +56,13 @@ struct Record {
     enforced: bool,
     rule: Option<String>,
     nearest_miss: Option<NearestMiss>,
+    source: Party,
+    forwarder: Option<Party>,
+}
+
+#[derive(Deserialize)]
+struct Party {
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +81,10 @@ fn record(line: &str) -> Result<(String, Decided)> {
         miss: record.nearest_miss.map(|miss| Miss {
             rule: Some(miss.rule),
             clause: miss.clause,
+        }),
+        parties: Some(Parties {
+            source: record.source.id,
+            forwarder: record.forwarder.and_then(|party| party.id),
         }),
     };
     Ok((record.id, decided))

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use callgate_policy::Timestamp;
+use callgate_wire::headers;
 use serde::Deserialize;
 
-use super::{Call, Expect, Place, Protocol, expect::Difference};
+use super::{Call, Expect, Place, Protocol, Via, Wallet, Workloads, expect::Difference};
 
 /// What a row meets: a directory of documents, or what is wrong in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -17,6 +19,11 @@ pub enum World {
     IdentityShadow,
     /// Services without a policy are not guarded.
     UnpoliciedShadow,
+    /// Behind a gateway: sidecars append to `x-forwarded-client-cert`. Two trust domains,
+    /// with an alias from one to the other.
+    Forwarding,
+    /// Callers of one trust domain only, whatever bundles there are.
+    OwnDomain,
     /// The service has never seen a valid set of documents.
     NoPolicies,
     /// Nobody is where the service should be.
@@ -31,10 +38,12 @@ pub enum World {
 
 impl World {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Strict,
         Self::IdentityShadow,
         Self::UnpoliciedShadow,
+        Self::Forwarding,
+        Self::OwnDomain,
         Self::NoPolicies,
         Self::Unreachable,
         Self::Silent,
@@ -49,9 +58,17 @@ impl World {
             Self::Strict => "strict",
             Self::IdentityShadow => "identity-shadow",
             Self::UnpoliciedShadow => "unpolicied-shadow",
+            Self::Forwarding => "forwarding",
+            Self::OwnDomain => "own-domain",
             _ => return None,
         };
         Some(super::directory().join("policies").join(name))
+    }
+
+    /// Whether its sidecars append to `x-forwarded-client-cert`, instead of replacing it.
+    #[must_use]
+    pub fn appends(self) -> bool {
+        self == Self::Forwarding
     }
 
     /// Whether a working service answers in it.
@@ -74,6 +91,8 @@ pub struct Row {
     pub world: World,
     /// A caller of [`super::Workloads`].
     pub caller: String,
+    /// Who calls in its place.
+    pub via: Option<Via>,
     /// A callee of [`super::Workloads`].
     pub to: String,
     /// What is called.
@@ -87,6 +106,26 @@ pub struct Row {
 }
 
 impl Row {
+    /// Who makes the connection.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        self.via.as_ref().map_or(&self.caller, |via| &via.peer)
+    }
+
+    /// The request as the peer sends it.
+    ///
+    /// # Errors
+    /// When somebody calls in the place of somebody who cannot be.
+    pub fn asked(&self, wallet: &Wallet, workloads: &Workloads) -> Result<Call> {
+        let mut call = self.call.clone();
+        if let Some(via) = &self.via {
+            let said = via.header(&self.caller, wallet, workloads)?;
+            call.headers
+                .push((headers::CLIENT_CERT.to_owned(), said.into_bytes()));
+        }
+        Ok(call)
+    }
+
     /// What must come out at `place`.
     #[must_use]
     pub fn expect(&self, place: Place) -> &Expect {

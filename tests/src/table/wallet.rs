@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use callgate_server::svid::PeerCertificate;
 
 use super::{CallerSpec, Sent, Table};
 use crate::pki::{Identity, Pki};
@@ -20,6 +21,8 @@ pub struct Shown {
     pub leaf: String,
     /// What a proxy tells of the whole chain, PEM.
     pub chain: String,
+    /// The leaf's SHA-256, in hex; zeros if it is none.
+    pub sha256: String,
     /// The leaf that is told is not the one of the handshake.
     pub mistold: bool,
 }
@@ -62,8 +65,10 @@ fn show(caller: &CallerSpec, pki: &Pki) -> Result<Shown> {
         Sent::Garbage => format!("-----BEGIN CERTIFICATE-----\nAAAA\n{end}"),
         Sent::Twice => format!("{leaf}{leaf}"),
     };
+    let peer = PeerCertificate::from_pem(&leaf);
     Ok(Shown {
         identity,
+        sha256: peer.map_or_else(|_| "0".repeat(64), |peer| peer.sha256()),
         leaf,
         chain,
         mistold: caller.sent != Sent::Leaf,

@@ -144,6 +144,20 @@ impl CallerSpec {
         }
     }
 
+    /// The URI name of its certificate, or the first of several.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        &self.id
+    }
+
+    /// The identity that its certificate claims.
+    ///
+    /// # Errors
+    /// When that is none.
+    pub fn named(&self) -> Result<SpiffeId> {
+        Ok(SpiffeId::parse(&self.id)?)
+    }
+
     /// Whether its handshake succeeds with `envoy/bundle.yaml`: a valid SVID of the
     /// trust domain. Envoy knows nothing of revocations.
     ///
