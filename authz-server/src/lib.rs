@@ -30,6 +30,7 @@ mod look;
 pub mod metrics;
 #[cfg(test)]
 mod mint;
+mod outlook;
 pub mod record;
 pub mod reload;
 pub mod revocation;

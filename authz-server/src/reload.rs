@@ -7,6 +7,7 @@ use crate::{
     clock,
     health::Health,
     look::{Looker, Watched},
+    outlook::CallerOutlook,
     store::PolicyStore,
 };
 
@@ -25,6 +26,8 @@ pub struct Reloaded {
     pub bundle_files: BundleFiles,
     /// All trust bundles, which time changes as well.
     pub bundles: Arc<Bundles>,
+    /// The callers' certificates, of which time is told as well.
+    pub callers: CallerOutlook,
     /// Who is told of every look.
     pub health: Arc<Health>,
 }
@@ -55,6 +58,7 @@ impl Reloaded {
         self.policies.rescan(QUIET, now);
         self.bundle_files.rescan(QUIET, now);
         self.bundles.look_ahead(now);
+        self.callers.look(now);
         self.health.scanned(now);
     }
 }

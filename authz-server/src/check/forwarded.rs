@@ -141,7 +141,9 @@ impl<'s> Original<'s> {
         Source {
             id: known.map(|svid| &svid.id).or(named).map(SpiffeId::as_str),
             certificate_sha256: self.sha256.as_deref(),
+            not_before: known.map(|svid| svid.not_before),
             not_after: known.map(|svid| svid.not_after),
+            issuer: known.map(|svid| &*svid.issuer),
         }
     }
 }

@@ -94,7 +94,7 @@ impl Authorizer {
         let Some(policies) = snapshot.policies() else {
             return Ok(self.unavailable(&call, &snapshot, &id, now));
         };
-        let identity = identify(&call, &snapshot, now).revoked(&snapshot, now);
+        let identity = self.identify(&call, &snapshot, now).revoked(&snapshot, now);
         let peer = identity.svid.as_ref().ok();
         let original = peer.and_then(|peer| Original::of(&call, peer, &snapshot, now));
         let request = request(&call, &identity, original.as_ref());
@@ -110,6 +110,51 @@ impl Authorizer {
             ..record(&call, &decision, &snapshot, &id, now)
         });
         Ok(respond(&call, &request, &decision, &id))
+    }
+
+    /// Who calls, by the certificate of the connection.
+    fn identify<'s>(
+        &self,
+        call: &Call<'_>,
+        snapshot: &'s Snapshot,
+        now: Timestamp,
+    ) -> Identity<'s> {
+        let Some(certificate) = call.certificate else {
+            return Identity::faulty(IdentityFault::Missing, None);
+        };
+        let leaf = match snapshot.verifier().read(certificate) {
+            Ok(leaf) => leaf,
+            Err(error) => {
+                tracing::debug!(%error, "client certificate is not PEM");
+                self.metrics.count_svid_failure("not-pem");
+                return Identity::faulty(IdentityFault::Invalid, None);
+            }
+        };
+        match snapshot
+            .verifier()
+            .verify(&leaf, || hints(call, &leaf), now)
+        {
+            Ok(svid) => Identity {
+                known: Some(Arc::clone(&svid)),
+                svid: Ok(svid),
+                unknown_sha256: None,
+                revocation: None,
+            },
+            Err(error) => {
+                tracing::debug!(%error, sha256 = leaf.sha256(), "client certificate is refused");
+                self.metrics.count_svid_failure(error.cause());
+                let fault = error.fault();
+                match error {
+                    SvidError::Expired(svid) => Identity {
+                        svid: Err(fault),
+                        known: Some(svid),
+                        unknown_sha256: None,
+                        revocation: None,
+                    },
+                    _ => Identity::faulty(fault, Some(leaf.sha256())),
+                }
+            }
+        }
     }
 
     /// Before the first valid set of policies: nobody is asked who they are.
@@ -132,43 +177,6 @@ impl Authorizer {
             ..noted(call, snapshot, id, now)
         });
         answer::deny(call, reason, None, id.as_str())
-    }
-}
-
-fn identify<'s>(call: &Call<'_>, snapshot: &'s Snapshot, now: Timestamp) -> Identity<'s> {
-    let Some(certificate) = call.certificate else {
-        return Identity::faulty(IdentityFault::Missing, None);
-    };
-    let leaf = match snapshot.verifier().read(certificate) {
-        Ok(leaf) => leaf,
-        Err(error) => {
-            tracing::debug!(%error, "client certificate is not PEM");
-            return Identity::faulty(IdentityFault::Invalid, None);
-        }
-    };
-    match snapshot
-        .verifier()
-        .verify(&leaf, || hints(call, &leaf), now)
-    {
-        Ok(svid) => Identity {
-            known: Some(Arc::clone(&svid)),
-            svid: Ok(svid),
-            unknown_sha256: None,
-            revocation: None,
-        },
-        Err(error) => {
-            tracing::debug!(%error, sha256 = leaf.sha256(), "client certificate is refused");
-            let fault = error.fault();
-            match error {
-                SvidError::Expired(svid) => Identity {
-                    svid: Err(fault),
-                    known: Some(svid),
-                    unknown_sha256: None,
-                    revocation: None,
-                },
-                _ => Identity::faulty(fault, Some(leaf.sha256())),
-            }
-        }
     }
 }
 
@@ -301,7 +309,9 @@ impl<'s> Identity<'s> {
             certificate_sha256: known
                 .map(|svid| svid.sha256.as_str())
                 .or(self.unknown_sha256.as_deref()),
+            not_before: known.map(|svid| svid.not_before),
             not_after: known.map(|svid| svid.not_after),
+            issuer: known.map(|svid| &*svid.issuer),
         }
     }
 

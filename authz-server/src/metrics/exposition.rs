@@ -17,7 +17,13 @@ use crate::{
     health::{Health, Readiness},
     live::Live,
     record::Recorder,
+    svid,
 };
+
+/// Callers that have series of their own. Prometheus keeps each series that it ever saw.
+const MAX_CALLERS: usize = 100;
+/// How long ago a caller may have been seen last.
+const RECENT_MILLIS: i64 = 600_000;
 
 /// Everything that can be shown.
 #[derive(Debug)]
@@ -55,6 +61,11 @@ impl Exposition {
             "refused_proxies",
             "Proxies that got no answer, in the handshake or to a Check, by cause",
             metrics.refused_proxies.clone(),
+        );
+        registry.register(
+            "svid_failures",
+            "Client certificates that identify nobody, by what is wrong with them",
+            metrics.svid_failures.clone(),
         );
         registry.register(
             "check_duration_seconds",
@@ -266,6 +277,47 @@ impl State {
             "svid_cache_misses",
             "Certificates that had to be verified",
             figures.misses,
+        )?;
+        shown.counter(
+            "svid_rotations",
+            "Certificates that end later than any of their caller before",
+            figures.rotations,
+        )?;
+        self.callers(shown)
+    }
+
+    /// One series for each of the callers that have the least left: what is to be
+    /// feared is among them, and their number is bounded.
+    fn callers(&self, shown: &mut Shown<'_, '_>) -> fmt::Result {
+        let since = clock::now().as_millis().saturating_sub(RECENT_MILLIS);
+        let leaves = self
+            .live
+            .current()
+            .verifier()
+            .shown(Timestamp::from_millis(since));
+        let overdue = leaves.iter().filter(|leaf| leaf.is_overdue()).count();
+        let lives = svid::lives(&leaves);
+        shown.gauge(
+            "callers",
+            "Callers seen in the last ten minutes",
+            count(lives.len()),
+        )?;
+        shown.gauge(
+            "svids_overdue",
+            "Certificates seen in the last ten minutes with less than a fifth of their life left",
+            count(overdue),
+        )?;
+        let series = lives.iter().take(MAX_CALLERS).flat_map(|life| {
+            let labels = |of: &str| [("caller", life.caller.to_string()), ("of", of.to_owned())];
+            [
+                (labels("min"), life.min_millis.div_euclid(1_000)),
+                (labels("p50"), life.p50_millis.div_euclid(1_000)),
+            ]
+        });
+        shown.gauges(
+            "caller_svid_remaining_seconds",
+            "What a caller's certificates had left when they were last seen, of the 100 callers with the least",
+            series,
         )
     }
 

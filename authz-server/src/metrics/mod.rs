@@ -23,6 +23,7 @@ pub struct Metrics {
     unenforced: Counter,
     invalid: Counter,
     refused_proxies: Family<CauseLabel, Counter>,
+    svid_failures: Family<CauseLabel, Counter>,
     latency: Histogram,
 }
 
@@ -54,6 +55,7 @@ impl Default for Metrics {
             unenforced: Counter::default(),
             invalid: Counter::default(),
             refused_proxies,
+            svid_failures: Family::default(),
             latency: Histogram::new(LATENCY_BUCKETS),
         }
     }
@@ -81,6 +83,11 @@ impl Metrics {
         self.refused_proxies
             .get_or_create(&[("cause", fault.cause())])
             .inc();
+    }
+
+    /// Counts a client certificate that identifies nobody.
+    pub(crate) fn count_svid_failure(&self, cause: &'static str) {
+        self.svid_failures.get_or_create(&[("cause", cause)]).inc();
     }
 
     /// Notes how many seconds one Check took.

@@ -86,9 +86,14 @@ pub struct Source<'a> {
     pub id: Option<&'a str>,
     /// The leaf's SHA-256, in hex.
     pub certificate_sha256: Option<&'a str>,
+    /// The leaf's first moment.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub not_before: Option<Timestamp>,
     /// The leaf's last moment.
     #[serde(serialize_with = "optional_rfc3339")]
     pub not_after: Option<Timestamp>,
+    /// Who signed the leaf: a distinguished name.
+    pub issuer: Option<&'a str>,
 }
 
 /// The headers and query values that a `when` read: none, in this release.

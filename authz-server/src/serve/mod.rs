@@ -28,6 +28,7 @@ use crate::{
     identity::RefusedProxies,
     live::Live,
     metrics::{Exposition, Metrics},
+    outlook::CallerOutlook,
     record::{Recorder, Sink},
     reload::{Reloaded, Reloader},
     revocation::{RevocationStore, RevocationWatch},
@@ -148,6 +149,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         policies,
         bundle_files,
         bundles: Arc::clone(&bundles),
+        callers: CallerOutlook::new(Arc::clone(&live)),
         health: Arc::clone(&health),
     };
     let endpoints = Endpoints::start(&config.bundle_endpoints, &bundles, &live)

@@ -65,6 +65,16 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         }
     }
 
+    /// Every value that is in it, in no order.
+    pub(super) fn values(&self) -> Vec<V> {
+        let mut values = Vec::new();
+        for shard in &self.shards {
+            let shard = locked(shard);
+            values.extend(shard.young.values().chain(shard.old.values()).cloned());
+        }
+        values
+    }
+
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| locked(shard).len()).sum()
     }

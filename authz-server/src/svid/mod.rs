@@ -19,6 +19,7 @@ mod constraints;
 mod path;
 mod pem;
 mod profile;
+mod shown;
 mod twin;
 mod verifier;
 
@@ -32,6 +33,7 @@ pub use authority::AnchorError;
 pub use pem::PemError;
 pub(crate) use pem::certificates_of_file;
 pub use profile::ProfileError;
+pub use shown::{CallerLife, Shown, lives};
 pub use verifier::{CacheFigures, Verifier};
 
 /// Certificates of a chain that are tried besides the leaf. SPIRE with an upstream
@@ -72,7 +74,10 @@ pub struct Svid {
     pub sha256: String,
     /// The certificate's last moment.
     pub not_after: Timestamp,
-    not_before: Timestamp,
+    /// The certificate's first moment.
+    pub not_before: Timestamp,
+    /// Its issuer's distinguished name: the first 128 characters.
+    pub issuer: Box<str>,
     fingerprints: Box<[Fingerprint]>,
 }
 
@@ -183,6 +188,20 @@ impl SvidError {
         match self {
             Self::Expired(svid) => Some(svid),
             Self::Invalid(_) | Self::UnknownTrustDomain | Self::NoPath => None,
+        }
+    }
+
+    /// A word for what is wrong, for metrics.
+    #[must_use]
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Invalid(ProfileError::Unparsable) => "unparsable",
+            Self::Invalid(ProfileError::NoUri | ProfileError::SeveralUris) => "not-one-uri",
+            Self::Invalid(ProfileError::NotASpiffeId(_)) => "not-a-spiffe-id",
+            Self::Invalid(_) => "profile",
+            Self::UnknownTrustDomain => "unknown-trust-domain",
+            Self::NoPath => "no-path",
+            Self::Expired(_) => "expired",
         }
     }
 

@@ -23,7 +23,12 @@ pub(super) struct Leaf {
     /// Both bounds belong to the validity (RFC 5280 section 4.1.2.5).
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
+    /// Who signed it, by its own word: a distinguished name (RFC 5280 section 4.1.2.4).
+    pub(super) issuer: String,
 }
+
+/// Characters of an issuer's name that are kept. SPIRE's have some 20.
+const MAX_ISSUER_CHARACTERS: usize = 128;
 
 /// The clause of the X.509-SVID standard or of RFC 5280 that a leaf breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +73,16 @@ impl Leaf {
         usage(&certificate, role)?;
         Ok(Self {
             id: identity(&certificate)?,
+            issuer: issuer(&certificate),
             not_before,
             not_after,
         })
     }
+}
+
+fn issuer(certificate: &X509Certificate<'_>) -> String {
+    let name = certificate.issuer().to_string();
+    name.chars().take(MAX_ISSUER_CHARACTERS).collect()
 }
 
 /// Two parsers must agree that this is a certificate: x509-parser, which shows what

@@ -4,15 +4,15 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
-use callgate_policy::Timestamp;
+use callgate_policy::{SpiffeId, Timestamp};
 use ring::digest::{Context, SHA256, digest};
 
 use super::{
-    Fingerprint, MAX_HINTS, PeerCertificate, PemError, Role, Svid, SvidError,
+    Fingerprint, MAX_HINTS, PeerCertificate, PemError, Role, Shown, Svid, SvidError,
     authority::Intermediate,
     cache::Cache,
     fingerprint,
@@ -21,10 +21,13 @@ use super::{
 };
 use crate::bundle::TrustBundle;
 
-/// Verified leaves that are remembered. An entry is about 400 bytes with an ID of
-/// usual length, so a full cache is 26 MB; with IDs of the longest length that the
-/// standard allows, 2,048 bytes, it is 160 MB.
+/// Verified leaves that are remembered. An entry is about 600 bytes with an ID of
+/// usual length, so a full cache is 39 MB; with IDs of the longest length that the
+/// standard allows, 2,048 bytes, it is 180 MB.
 const VERIFIED: usize = 65_536;
+/// Callers of which it is known when their latest leaf ends: 2.5 MB with IDs of usual
+/// length.
+const CALLERS: usize = 16_384;
 /// Refusals that are remembered, for [`REFUSED_FOR_MILLIS`]: a caller that insists
 /// costs a look-up, not a signature. 100 bytes each.
 const REFUSED: usize = 4_096;
@@ -54,8 +57,11 @@ struct Remembered {
     /// By their text, whether they verify or not.
     texts: Cache<Box<str>, Arc<PeerCertificate>>,
     leaves: Cache<Fingerprint, Arc<Verified>>,
+    /// When the latest leaf of each caller ends.
+    latest: Cache<SpiffeId, Timestamp>,
     hits: AtomicU64,
     misses: AtomicU64,
+    rotations: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -65,6 +71,8 @@ struct Verified {
     path: Window,
     /// The bundle that the path leads to. By another one nothing is verified.
     bundle: Fingerprint,
+    /// When it was shown last, in milliseconds.
+    shown: AtomicI64,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +90,8 @@ pub struct CacheFigures {
     pub hits: u64,
     /// Leaves that had to be verified.
     pub misses: u64,
+    /// Leaves that end later than any other of their caller before.
+    pub rotations: u64,
 }
 
 impl Verifier {
@@ -91,8 +101,10 @@ impl Verifier {
         let remembered = Remembered {
             texts: Cache::new(READ),
             leaves: Cache::new(VERIFIED),
+            latest: Cache::new(CALLERS),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            rotations: AtomicU64::new(0),
         };
         Self::remembering(Arc::new(remembered), bundles)
     }
@@ -147,6 +159,7 @@ impl Verifier {
             // Expired, whoever vouched for it. But a leaf that outlives the path
             // found for it may have another one.
             if current.is_err() || verified.path.contains(now) {
+                verified.shown.store(now.as_millis(), Ordering::Relaxed);
                 self.verified.hits.fetch_add(1, Ordering::Relaxed);
                 return current;
             }
@@ -162,6 +175,7 @@ impl Verifier {
         match self.search(leaf, &hints, Role::Client, now) {
             Ok(verified) => {
                 let current = verified.svid.valid_at(now);
+                self.verified.note(&verified.svid);
                 self.verified.leaves.insert(leaf.sha256, Arc::new(verified));
                 current
             }
@@ -202,6 +216,17 @@ impl Verifier {
         verified.svid.valid_at(now)
     }
 
+    /// The leaves that were shown at `since` or later.
+    #[must_use]
+    pub fn shown(&self, since: Timestamp) -> Vec<Shown> {
+        let leaves = self.verified.leaves.values().into_iter();
+        let shown = leaves.map(|leaf| Shown {
+            svid: Arc::clone(&leaf.svid),
+            last: Timestamp::from_millis(leaf.shown.load(Ordering::Relaxed)),
+        });
+        shown.filter(|one| since <= one.last).collect()
+    }
+
     /// How the cache is doing.
     #[must_use]
     pub fn cache(&self) -> CacheFigures {
@@ -209,6 +234,7 @@ impl Verifier {
             entries: self.verified.leaves.len(),
             hits: self.verified.hits.load(Ordering::Relaxed),
             misses: self.verified.misses.load(Ordering::Relaxed),
+            rotations: self.verified.rotations.load(Ordering::Relaxed),
         }
     }
 
@@ -243,10 +269,24 @@ impl Verifier {
                 fingerprints: leaf.fingerprints(),
                 not_before: parsed.not_before,
                 not_after: parsed.not_after,
+                issuer: parsed.issuer.into(),
             }),
             path,
             bundle: *bundle.hash(),
+            shown: AtomicI64::new(now.as_millis()),
         })
+    }
+}
+
+impl Remembered {
+    /// Counts a leaf that replaces another one of its caller.
+    fn note(&self, svid: &Svid) {
+        let latest = self.latest.get(&svid.id);
+        if latest.is_none_or(|latest| latest < svid.not_after) {
+            self.latest.insert(svid.id.clone(), svid.not_after);
+            let replaces = u64::from(latest.is_some());
+            self.rotations.fetch_add(replaces, Ordering::Relaxed);
+        }
     }
 }
 
