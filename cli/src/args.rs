@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     dev::Dev,
     explain::{Call, Header, Identity},
+    identities::IdentitiesArgs,
     output::Format,
     revocation::{RevocationsArgs, RevokeArgs},
     serve::ServeArgs,
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Revoke(Box<RevokeArgs>),
     /// List who is believed no longer
     Revocations(RevocationsArgs),
+    /// List who called, and how long their certificates last
+    Identities(IdentitiesArgs),
     /// DEVELOPMENT ONLY: what stands in for a mesh that is not there
     Dev(DevArgs),
 }

@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod dev;
 mod explain;
+mod identities;
 mod output;
 mod revocation;
 mod serve;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Revoke(args) => revocation::revoke(&args),
         Command::Revocations(args) => revocation::list(&args),
+        Command::Identities(args) => identities::run(&args),
         Command::Dev(args) => dev::run(args.command),
     };
     outcome.unwrap_or_else(|error| {

@@ -35,6 +35,31 @@ pub(crate) fn colour() -> bool {
     !no_colour && !dumb && io::stdout().is_terminal()
 }
 
+/// Lines in columns as wide as they must be.
+pub(crate) fn columns<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut lines = vec![head.map(str::to_owned)];
+    lines.extend(rows);
+    let mut widths = [0; N];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// `1 rule`, `2 rules`.
 pub(crate) fn counted(n: usize, what: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };

@@ -33,7 +33,7 @@ use self::{
 use crate::{
     identity::Asker,
     live::{Live, Snapshot},
-    metrics::Metrics,
+    metrics::{Metrics, NOT_PEM},
     record::{Inputs, Record, Recorder, Source},
     svid::{self, PeerCertificate, Svid, SvidError},
 };
@@ -126,7 +126,7 @@ impl Authorizer {
             Ok(leaf) => leaf,
             Err(error) => {
                 tracing::debug!(%error, "client certificate is not PEM");
-                self.metrics.count_svid_failure("not-pem");
+                self.metrics.count_svid_failure(NOT_PEM);
                 return Identity::faulty(IdentityFault::Invalid, None);
             }
         };

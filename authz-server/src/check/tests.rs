@@ -110,7 +110,9 @@ fn an_allowed_call_goes_on_under_the_verified_name() {
             "source": {
                 "id": CHECKOUT,
                 "certificateSha256": crate::mint::peer(&leaf).sha256(),
+                "notBefore": "2026-12-31T23:00:00.000Z",
                 "notAfter": "2027-01-01T01:00:00.000Z",
+                "issuer": "CN=root",
             },
             "destination": ORDERS,
             "method": "GET",

@@ -7,7 +7,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Hi
 
 pub use exposition::Exposition;
 
-use crate::identity::ProxyFault;
+use crate::{identity::ProxyFault, svid::SvidError};
 
 /// Seconds; a decision takes microseconds, one that verifies a new certificate a few
 /// hundred of them.
@@ -27,6 +27,9 @@ pub struct Metrics {
     latency: Histogram,
 }
 
+/// The cause of a text that holds no certificate at all.
+pub(crate) const NOT_PEM: &str = "not-pem";
+
 type Labels = [(&'static str, &'static str); 2];
 type CauseLabel = [(&'static str, &'static str); 1];
 
@@ -45,6 +48,10 @@ impl Default for Metrics {
             checks.get_or_create_owned(&[("verdict", verdict), ("reason", reason.as_str())])
         });
         let refused_proxies = Family::<CauseLabel, Counter>::default();
+        let svid_failures = Family::<CauseLabel, Counter>::default();
+        for cause in SvidError::CAUSES.into_iter().chain([NOT_PEM]) {
+            drop(svid_failures.get_or_create(&[("cause", cause)]));
+        }
         for cause in ProxyFault::CAUSES {
             // Shown as 0 until there is one.
             drop(refused_proxies.get_or_create(&[("cause", cause)]));
@@ -55,7 +62,7 @@ impl Default for Metrics {
             unenforced: Counter::default(),
             invalid: Counter::default(),
             refused_proxies,
-            svid_failures: Family::default(),
+            svid_failures,
             latency: Histogram::new(LATENCY_BUCKETS),
         }
     }

@@ -409,6 +409,70 @@ async fn a_bundle_endpoint_is_polled_while_the_server_runs() {
 }
 
 #[tokio::test]
+async fn a_revocation_beside_broken_policies_stops_its_caller_until_it_is_lifted() {
+    let mesh = Mesh::of_today();
+    let running = start(&config(&mesh)).await.unwrap();
+    let channel = channel(running.check_address()).await;
+    let [leaf, web] = [
+        root_leaf(&mesh, None),
+        root_leaf(&mesh, Some("/ns/shop/sa/web")),
+    ];
+    assert_eq!(code(&channel, &leaf, "GET /orders").await, 0);
+
+    let file = mesh.policies().join("revoked.yaml");
+    let revoked = "kind: Revocation\nmetadata: {name: leaked-key}\nspec:\n  \
+        id: /ns/shop/sa/checkout\n  reason: a test\n  revokedBy: dana@example.org\n";
+    fs::write(mesh.policies().join("broken.yaml"), "kind: [\n").unwrap();
+    fs::write(&file, revoked).unwrap();
+    until(&running, |condition| condition.revocations.succeeded == 1).await;
+    assert_eq!(code(&channel, &leaf, "GET /orders").await, 7);
+    let admin = running.admin_address();
+
+    // One that is broken keeps what it said, and is told.
+    fs::write(&file, revoked.replace("reason: a test", "reason:")).unwrap();
+    until(&running, |condition| condition.revocations.failed == 1).await;
+    assert_eq!(code(&channel, &leaf, "GET /orders").await, 7);
+    let (status, ready) = page(admin, "/readyz").await;
+    assert_eq!(status, 200);
+    let fault = "revocations: revoked.yaml:5:3: error[CG011]";
+    assert!(ready.contains(fault), "{ready}");
+    let forged = Authority::root_of_today("root").leaf(|_| {});
+    assert_eq!(code(&channel, &forged, "GET /orders").await, 7);
+    assert_eq!(code(&channel, &web, "GET /orders").await, 7);
+    let (_, figures) = page(admin, "/metrics").await;
+    for line in [
+        r#"callgate_checks_total{verdict="Deny",reason="identity-revoked"} 2"#,
+        r#"callgate_revocations{state="active"} 1"#,
+        r#"callgate_revocations{state="lapsed"} 0"#,
+        "callgate_revocation_faulty 1",
+        "callgate_revocation_load_failures_total 1",
+        r#"callgate_svid_failures_total{cause="no-path"} 1"#,
+        r#"callgate_svid_failures_total{cause="expired"} 0"#,
+        "callgate_callers 2",
+        "callgate_svids_overdue 0",
+        "callgate_svid_rotations_total 0",
+        r#"callgate_caller_svid_remaining_seconds{caller="spiffe://example.org/ns/shop/sa/web",of="min"} 35"#,
+        r#"callgate_caller_svid_remaining_seconds{caller="spiffe://example.org/ns/shop/sa/web",of="p50"} 35"#,
+    ] {
+        assert!(figures.contains(line), "{line} in {figures}");
+    }
+    fs::remove_file(&file).unwrap();
+    until(&running, |condition| condition.revocations.succeeded == 2).await;
+    assert_eq!(code(&channel, &leaf, "GET /orders").await, 0);
+    running.drain(PATIENCE).await;
+}
+
+/// A leaf of checkout, or of another one in its trust domain.
+fn root_leaf(mesh: &Mesh, path: Option<&str>) -> Certificate {
+    mesh.root.leaf(|params| {
+        if let Some(path) = path {
+            let id = format!("spiffe://example.org{path}");
+            params.subject_alt_names = vec![crate::mint::uri(&id)];
+        }
+    })
+}
+
+#[tokio::test]
 async fn what_is_too_large_or_no_check_is_an_error_for_that_call_only() {
     let mesh = Mesh::of_today();
     let running = start(&config(&mesh)).await.unwrap();

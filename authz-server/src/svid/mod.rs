@@ -156,6 +156,7 @@ impl OwnLeaf {
             id,
             not_before,
             not_after,
+            issuer: _,
         } = profile::Leaf::parse(der, Role::Server)?;
         Ok(Self {
             id,
@@ -204,6 +205,17 @@ impl SvidError {
             Self::Expired(_) => "expired",
         }
     }
+
+    /// Every word that [`Self::cause`] has.
+    pub(crate) const CAUSES: [&'static str; 7] = [
+        "unparsable",
+        "not-one-uri",
+        "not-a-spiffe-id",
+        "profile",
+        "unknown-trust-domain",
+        "no-path",
+        "expired",
+    ];
 
     /// The fault as the decision core knows it.
     #[must_use]

@@ -762,3 +762,75 @@ fn the_twin_of_a_certificate_is_known_by_its_fingerprint() {
         }
     }
 }
+
+#[test]
+fn what_callers_have_left_is_known_and_who_renews() {
+    let root = Authority::root("root");
+    let verifier = Verifier::new([root.bundle("example.org")]);
+    let later = |seconds: i64| Timestamp::from_millis(now().as_millis() + seconds * 1_000);
+    let leaf = |id: &str, ends: i64| {
+        root.leaf(|params| {
+            params.subject_alt_names = vec![uri(id)];
+            params.not_after = at(ends);
+        })
+    };
+    let web = "spiffe://example.org/ns/shop/sa/web";
+    let leaves = [
+        leaf(CHECKOUT, 100),
+        leaf(CHECKOUT, 200),
+        leaf(CHECKOUT, 300),
+        leaf(web, 1_000),
+    ];
+    for one in &leaves {
+        let _ = verifier.verify(&peer(one), Vec::new, now());
+    }
+    // Renewed: the old one had 50 s left then, and stays at that.
+    let _ = verifier.verify(&peer(&leaves[0]), Vec::new, later(50));
+    // Shown when it had expired.
+    let _ = verifier.verify(&peer(&leaves[3]), Vec::new, later(1_001));
+    let shown = verifier.shown(Timestamp::from_millis(0));
+    let lives: Vec<_> = lives(&shown)
+        .into_iter()
+        .map(|life| {
+            (
+                life.caller.to_string(),
+                life.leaves,
+                life.min_millis,
+                life.p50_millis,
+            )
+        })
+        .collect();
+    let expected = [
+        (web.to_owned(), 1, -1_000, -1_000),
+        (CHECKOUT.to_owned(), 3, 50_000, 200_000),
+    ];
+    assert_eq!(lives, expected);
+    assert_eq!(
+        verifier.cache().rotations,
+        2,
+        "each of checkout's ends later"
+    );
+    assert_eq!(
+        verifier.shown(later(50)).len(),
+        2,
+        "the others are not recent"
+    );
+
+    // Another bundle makes nobody forgotten; an earlier end is no renewal.
+    let verifier = verifier.with_bundles([root.bundle("example.org")]);
+    let _ = verifier.verify(&peer(&leaf(CHECKOUT, 250)), Vec::new, now());
+    assert_eq!(verifier.cache().rotations, 2);
+    let _ = verifier.verify(&peer(&leaf(CHECKOUT, 400)), Vec::new, now());
+    assert_eq!(verifier.cache().rotations, 3);
+}
+
+#[test]
+fn an_issuer_is_told_within_limits() {
+    let root = Authority::root(&"long name, ".repeat(100));
+    let verifier = Verifier::new([root.bundle("example.org")]);
+    let svid = verifier
+        .verify(&peer(&root.leaf(|_| {})), Vec::new, now())
+        .unwrap();
+    assert!(svid.issuer.starts_with("CN=long name"), "{}", svid.issuer);
+    assert_eq!(svid.issuer.chars().count(), 128);
+}

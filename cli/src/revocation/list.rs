@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Own, read};
 use crate::{
     args::time,
-    output::{Format, print},
+    output::{Format, columns, print},
 };
 
 /// `callgate revocations`.
@@ -144,27 +144,10 @@ fn table(rows: &[Row<'_>]) -> String {
     if rows.is_empty() {
         return "nobody is revoked\n".to_owned();
     }
-    const HEAD: [&str; 7] = [
+    let head = [
         "STATE", "NAME", "REVOKED", "EXPIRES", "BY", "REASON", "WHERE",
     ];
-    let mut lines = vec![HEAD.map(str::to_owned)];
-    lines.extend(rows.iter().map(Row::cells));
-    let mut widths = [0; 7];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for line in &lines {
-        let cells = line.iter().zip(widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    columns(head, rows.iter().map(Row::cells))
 }
 
 /// A reason may be a paragraph; documents hold no other characters that move a cursor.

@@ -155,7 +155,9 @@ fn the_original_caller_decides_and_both_are_told_and_recorded() {
         json!({
             "id": CHECKOUT,
             "certificateSha256": peer(&scene.checkout).sha256(),
+            "notBefore": "2026-12-31T23:00:00.000Z",
             "notAfter": "2027-01-01T01:00:00.000Z",
+            "issuer": "CN=root",
         })
     );
     assert_eq!(
@@ -163,7 +165,9 @@ fn the_original_caller_decides_and_both_are_told_and_recorded() {
         json!({
             "id": GATEWAY,
             "certificateSha256": peer(&scene.gateway).sha256(),
+            "notBefore": "2026-12-31T23:00:00.000Z",
             "notAfter": "2027-01-01T01:00:00.000Z",
+            "issuer": "CN=root",
         })
     );
 }
