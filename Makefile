@@ -9,7 +9,7 @@ ENVOY := .venv/envoy-$(ENVOY_VERSION)
 # The demo stays up when KEEP=1.
 KEEP ?=
 # Which of the benchmarks run.
-BENCH ?= decide server proxy
+BENCH ?= decide identity server proxy
 BENCH_WORKSPACE := --manifest-path bench/Cargo.toml
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
@@ -52,7 +52,7 @@ lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny wh
 	fi
 
 .PHONY: bench
-bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, server or proxy for one
+bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, server or proxy for one
 
 # Not --locked: that lock follows the dependencies of the crates that are measured.
 # Two programs: the second one weighs the memory that rules take.
@@ -60,6 +60,12 @@ bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench
 bench-decide:
 	$(CARGO) build --release $(BENCH_WORKSPACE) --package callgate-bench-decide
 	bench/target/release/decide bench/out
+
+# Two programs again, for the same reason.
+.PHONY: bench-identity
+bench-identity:
+	$(CARGO) build --release $(BENCH_WORKSPACE) --package callgate-bench-identity
+	bench/target/release/identity bench/out
 
 .PHONY: bench-server
 bench-server: build

@@ -13,6 +13,7 @@ mod identity;
 mod mutate;
 mod path;
 mod rule;
+mod trust_bundle;
 mod xfcc;
 
 pub use certificate::certificate;
@@ -24,4 +25,5 @@ pub use identity::spiffe_id;
 pub use mutate::Corpus;
 pub use path::path;
 pub use rule::rule;
+pub use trust_bundle::trust_bundle;
 pub use xfcc::client_cert_header;

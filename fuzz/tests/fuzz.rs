@@ -46,4 +46,5 @@ fuzz! {
     rule: 5_000 inputs,
     document: 1_000 inputs,
     check_request: 1_000 inputs,
+    trust_bundle: 1_000 inputs,
 }
