@@ -27,21 +27,27 @@ pub fn trust_bundle(bytes: &[u8]) -> Result<()> {
         return Ok(());
     };
     let document: Value = serde_json::from_str(&text)?;
-    let keys = document["keys"].as_array().context("no `keys`")?;
-    let fit = keys
-        .iter()
-        .filter(|key| key["use"] == "x509-svid" && key["x5c"][0].is_string());
+    let keys = document.get("keys").and_then(Value::as_array);
+    let keys = keys.context("no `keys`")?;
+    let fit = keys.iter().filter(|key| {
+        let is_text = key.pointer("/x5c/0").is_some_and(Value::is_string);
+        is_text
+            && key
+                .get("use")
+                .is_some_and(|used_for| used_for == "x509-svid")
+    });
     ensure!(bundle.len() <= fit.count(), "more roots than elements");
     ensure!(bundle.is_empty() == bundle.not_after().is_none());
-    ensure!(bundle.sequence() == document["spiffe_sequence"].as_u64());
+    let number = |name: &str| document.get(name).and_then(Value::as_u64);
+    ensure!(bundle.sequence() == number("spiffe_sequence"));
     let hint = bundle.refresh_hint().map(|hint| hint.as_secs());
-    ensure!(hint == document["spiffe_refresh_hint"].as_u64());
+    ensure!(hint == number("spiffe_refresh_hint"));
 
     let again = parse(&document.to_string())?;
     ensure!(again == bundle, "`{document}` is another bundle");
     let with = |element: Value| {
         let mut document = document.clone();
-        let keys = document["keys"].as_array_mut();
+        let keys = document.get_mut("keys").and_then(Value::as_array_mut);
         keys.context("no `keys`")?.insert(0, element);
         parse(&document.to_string())
     };
@@ -71,6 +77,7 @@ fn roots() -> Result<&'static [String; 2]> {
     let vectors = Vectors::mint()?;
     let two = vectors.documents.get("two").context("no such vector")?;
     let document: Value = serde_json::from_str(two)?;
-    let root = |n: usize| document["keys"][n].to_string();
-    Ok(ROOTS.get_or_init(|| [root(0), root(1)]))
+    let root = |at: &str| document.pointer(at).map(ToString::to_string);
+    let two = root("/keys/0").zip(root("/keys/1")).context("no two")?;
+    Ok(ROOTS.get_or_init(|| two.into()))
 }
