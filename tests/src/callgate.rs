@@ -121,6 +121,12 @@ impl Callgate {
         &self.setup.policies
     }
 
+    /// Its decision log.
+    #[must_use]
+    pub fn decisions(&self) -> PathBuf {
+        self.setup.decisions()
+    }
+
     /// The admin port's answer to `GET path`.
     ///
     /// # Errors

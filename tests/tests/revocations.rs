@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use callgate_tests::{
     Gate, Host, Validation, artifact,
     caller::{Answer, Call, Caller, Connection, Http, TlsVersion},
-    pki::{Authority, Defect, Identity, TRUST_DOMAIN, spiffe_id},
+    pki::{Authority, Defect, Identity, Spec, TRUST_DOMAIN, spiffe_id},
     process::eventually,
     suite,
 };
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
                 });
             }
             tests.test("a_broken_policy_holds_none_back", beside_a_broken_policy);
+            tests.test("who_called_is_told_from_the_log", who_called);
             tests.test("a_ca_that_the_bundle_lost", a_lost_ca);
             tests.test("a_proxy_that_validates_nothing", no_validation);
             tests.test("a_proxy_that_trusts_everybody", no_trust);
@@ -95,11 +96,7 @@ async fn revoke(
     ensure!(output.status.success(), "{output:?}");
     let start = Instant::now();
     let path = format!("/orders/{name}");
-    let answer = eventually(LIMIT, "the revocation", async || {
-        let answer = connection.call(Call::new("GET", &path)).await?;
-        Ok((answer.status != 200).then_some(answer))
-    })
-    .await?;
+    let answer = until(connection, &path, 403, "the revocation").await?;
     println!(
         "{name}: refused {:?} after the file was there",
         start.elapsed()
@@ -158,11 +155,8 @@ async fn open_connection(gate: Arc<Gate>, host: Host, http: Http) -> Result<()> 
 
     // Lifted, the same connection goes on.
     fs::remove_file(revoked.file)?;
-    eventually(LIMIT, "the revocation to be lifted", async || {
-        let answer = connection.call(Call::new("GET", &path)).await?;
-        Ok((answer.status == 200).then_some(()))
-    })
-    .await
+    let lifted = until(&mut connection, &path, 200, "the revocation to be lifted");
+    lifted.await.map(drop)
 }
 
 async fn resumed_session(gate: Arc<Gate>, host: Host, version: TlsVersion) -> Result<()> {
@@ -235,30 +229,65 @@ async fn beside_a_broken_policy(gate: Arc<Gate>) -> Result<()> {
     Ok(())
 }
 
+/// `callgate identities`, over records of proxies that proved who they are.
+async fn who_called(gate: Arc<Gate>) -> Result<()> {
+    let (id, identity) = somebody(&gate, "seen")?;
+    let address = gate.address(ORDERS, (Host::Filter, Validation::Spiffe))?;
+    let mut connection = Caller::new(Some(&identity))?
+        .connect(address, Http::Two)
+        .await?;
+    is_served(&mut connection, "/orders/seen").await?;
+    let answer = connection.call(Call::new("DELETE", "/orders/seen")).await?;
+    let server = gate.server()?;
+    server
+        .record(answer.decision().context("no decision")?)
+        .await?;
+    let output = Command::new(artifact::callgate()?)
+        .args(["identities", "--format", "json"])
+        .arg(server.decisions())
+        .output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let told: Vec<Value> = serde_json::from_slice(&output.stdout)?;
+    let own = told
+        .iter()
+        .find(|one| one.pointer("/id") == Some(&json!(id)));
+    let own = own.with_context(|| format!("{told:?}"))?;
+    for (field, expected) in [
+        ("/certificates", json!(1)),
+        ("/calls", json!(2)),
+        ("/refused", json!(1)),
+        ("/issuer", json!(format!("CN={TRUST_DOMAIN} root"))),
+    ] {
+        ensure!(own.pointer(field) == Some(&expected), "{field} of {own}");
+    }
+    Ok(())
+}
+
 /// On open connections, and on sessions that Envoy resumes without a look at the chain.
+/// The proxy's own authority stays.
 async fn a_lost_ca(_: Arc<Gate>) -> Result<()> {
-    let gate = gate().start().await?;
+    let faces = HOSTS.map(|host| (host, Validation::AcceptAny));
+    let gate = gate().faces(&faces).start().await?;
+    let [own, old] = [&gate.pki.root, &gate.pki.foreign].map(Authority::bundle_pem);
+    set_bundle(&gate, &format!("{own}{old}"))?;
     let mut callers = Vec::new();
-    for host in HOSTS {
+    for face in faces {
         for version in [TlsVersion::V12, TlsVersion::V13] {
-            let name = format!("lost-{}-{version:?}", host.name()).to_lowercase();
-            let (_, identity) = somebody(&gate, &name)?;
-            let address = gate.address(ORDERS, (host, Validation::Spiffe))?;
+            let name = format!("lost-{}-{version:?}", face.0.name()).to_lowercase();
+            let id = spiffe_id(&format!("/ns/shop/sa/{name}"));
+            let identity = gate.pki.foreign.issue(&Spec::svid(&id))?;
+            let address = gate.address(ORDERS, face)?;
             let caller = Caller::speaking(version, Some(&identity))?;
+            let path = format!("/orders/{name}");
+            let mut first = caller.connect(address, Http::One).await?;
+            until(&mut first, &path, 200, "the second root").await?;
             let open = resuming(&caller, address, &name).await?;
-            callers.push((caller, address, open, format!("/orders/{name}")));
+            callers.push((caller, address, open, path));
         }
     }
-    let bundle = gate.directory().join(format!("{TRUST_DOMAIN}.pem"));
-    let aside = bundle.with_extension("new");
-    fs::write(&aside, Authority::root(TRUST_DOMAIN)?.bundle_pem())?;
-    fs::rename(aside, bundle)?;
+    set_bundle(&gate, &own)?;
     for (caller, address, mut open, path) in callers {
-        let answer = eventually(LIMIT, "the bundle to be taken", async || {
-            let answer = open.call(Call::new("GET", &path)).await?;
-            Ok((answer.status != 200).then_some(answer))
-        })
-        .await?;
+        let answer = until(&mut open, &path, 403, "the bundle without it").await?;
         is_refused(&answer, "identity-untrusted").context("open")?;
         let mut resumed = caller.connect(address, Http::One).await?;
         ensure!(resumed.resumed, "Envoy made a full handshake");
@@ -266,6 +295,23 @@ async fn a_lost_ca(_: Arc<Gate>) -> Result<()> {
         is_refused(&answer, "identity-untrusted").context("resumed")?;
     }
     Ok(())
+}
+
+/// What the server believes of the tests' trust domain.
+fn set_bundle(gate: &Gate, pem: &str) -> Result<()> {
+    let bundle = gate.directory().join(format!("{TRUST_DOMAIN}.pem"));
+    let aside = bundle.with_extension("new");
+    fs::write(&aside, pem)?;
+    Ok(fs::rename(aside, bundle)?)
+}
+
+/// The first answer with that status.
+async fn until(connection: &mut Connection, path: &str, status: u16, what: &str) -> Result<Answer> {
+    eventually(LIMIT, what, async || {
+        let answer = connection.call(Call::new("GET", path)).await?;
+        Ok((answer.status == status).then_some(answer))
+    })
+    .await
 }
 
 /// Without any validation context Envoy asks nobody for a certificate, whatever

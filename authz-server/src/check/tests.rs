@@ -783,3 +783,44 @@ fn a_proxy_is_verified_again_at_every_check() {
         ))))
     ));
 }
+
+/// One step and one way, as for rules: what is said against a name holds for whoever
+/// has it.
+#[test]
+fn a_revocation_holds_for_every_name_of_a_caller() {
+    let root = Authority::root("root");
+    let aliases = DOCUMENTS.replace(
+        "trustDomain: example.org",
+        "trustDomain: new.example, aliases: [{trustDomain: example.org, as: new.example, paths: [/ns/shop/**]}]",
+    );
+    let aliases = aliases.replace(
+        "/ns/shop/sa/orders]",
+        "spiffe://example.org/ns/shop/sa/orders]",
+    );
+    let live = live(&root, &aliases);
+    let gate = Gate::of(Arc::clone(&live));
+    let leaf = root.leaf(|_| {});
+    let ask = || gate_reason(&gate, &leaf);
+    assert_eq!(ask(), "allow", "as `new.example`, by the alias");
+    for (id, expected) in [
+        // Relative: in `new.example`.
+        ("/ns/shop/sa/checkout", "identity-revoked"),
+        (
+            "spiffe://new.example/ns/shop/sa/checkout",
+            "identity-revoked",
+        ),
+        (
+            "spiffe://example.org/ns/shop/sa/checkout",
+            "identity-revoked",
+        ),
+        ("spiffe://new.example/ns/shop/sa/web", "allow"),
+        ("spiffe://old.example/ns/shop/sa/checkout", "allow"),
+    ] {
+        revoke(&live, &REVOKED.replace("/ns/shop/sa/checkout", id));
+        assert_eq!(ask(), expected, "{id}");
+    }
+}
+
+fn gate_reason(gate: &Gate, leaf: &Certificate) -> String {
+    reason(&gate.check(&ask(Some(leaf), ORDERS, "GET /orders")))
+}
