@@ -31,6 +31,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DOMAIN=PROFILE,…,URL")]
     bundle_endpoint: Vec<BundleEndpoint>,
 
+    /// Directory where bundles of endpoints are kept, for a start while they are away or
+    /// have changed their keys; nobody else may write there
+    #[arg(long, value_name = "DIR")]
+    bundle_cache: Option<PathBuf>,
+
     /// What relative identities belong to, if no MeshPolicy says so
     #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
     trust_domain: Option<TrustDomain>,
@@ -149,6 +154,7 @@ fn config(args: ServeArgs) -> anyhow::Result<Config> {
         trust_domain: args.trust_domain,
         trust_bundles: args.trust_bundle,
         bundle_endpoints: args.bundle_endpoint,
+        bundle_cache: args.bundle_cache,
         listen: args.listen,
         admin: args.admin,
         decision_log: (!to_stdout).then_some(args.decision_log),

@@ -115,6 +115,7 @@ fn without_policies(scratch: &std::path::Path, pki: &Pki) -> Result<Config> {
         trust_domain: None,
         trust_bundles: vec![(TrustDomain::parse(TRUST_DOMAIN)?, bundle)],
         bundle_endpoints: Vec::new(),
+        bundle_cache: None,
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(scratch.join("decisions.jsonl")),

@@ -144,6 +144,7 @@ fn config(world: World, pki: &Pki, directory: &Path) -> Result<Config> {
         trust_domain: None,
         trust_bundles: bundles.into_iter().collect::<Result<_>>()?,
         bundle_endpoints: Vec::new(),
+        bundle_cache: None,
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(decision_log(world, directory)),

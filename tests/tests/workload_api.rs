@@ -175,6 +175,7 @@ fn config(directory: &Path, agent: &Path) -> Result<Config> {
         trust_domain: None,
         trust_bundles: Vec::new(),
         bundle_endpoints: Vec::new(),
+        bundle_cache: None,
         listen: "127.0.0.1:0".parse()?,
         admin: "127.0.0.1:0".parse()?,
         decision_log: Some(directory.join("decisions.jsonl")),

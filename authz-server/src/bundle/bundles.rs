@@ -33,6 +33,8 @@ struct Held {
 #[derive(Debug, Default)]
 struct Entry {
     bundle: Option<TrustBundle>,
+    /// What each source gave last, by digest.
+    given: BTreeMap<Arc<str>, String>,
     /// The source of the bundle.
     origin: Option<Arc<str>>,
     /// When it last said that this is the bundle.
@@ -222,6 +224,8 @@ impl Entry {
         let new = self.bundle.as_ref() != Some(&bundle);
         self.faults.remove(origin);
         self.origin = Some(Arc::clone(origin));
+        self.given
+            .insert(Arc::clone(origin), bundle.digest().to_owned());
         self.confirmed = Some(now);
         self.due = None;
         self.warning = outlook::warning(Some(&bundle), None, now);
@@ -287,6 +291,15 @@ impl Feed {
         }
         self.bundles.count(&self.trust_domain, None);
         self.bundles.tell(&held);
+    }
+
+    /// The digest of what another source of the same trust domain gave last.
+    #[must_use]
+    pub(super) fn given_by_another(&self) -> Option<String> {
+        let held = self.bundles.held();
+        let given = &held.configured.get(&self.trust_domain)?.given;
+        let mut others = given.iter().filter(|(origin, _)| **origin != self.origin);
+        others.next().map(|(_, digest)| digest.clone())
     }
 
     /// The bundle that verifies now, whichever source it came from.

@@ -23,7 +23,7 @@ use callgate_policy::{Timestamp, TrustDomain};
 use ring::digest::{Context, SHA256, digest};
 
 pub use bundles::{BundleState, Bundles, Feed, FeedOfSeveral, Taken};
-pub use endpoint::{AddressError, BundleEndpoint, Endpoints, TlsError};
+pub use endpoint::{AddressError, BundleEndpoint, Endpoints, EndpointsError, TlsError};
 pub use files::{BundleFileError, BundleFiles};
 pub use jwks::{JwksError, KeyError};
 

@@ -6,7 +6,7 @@ use callgate_policy::TrustDomain;
 
 use super::listen::Listen;
 use crate::{
-    bundle::{BundleFileError, TlsError},
+    bundle::{BundleFileError, EndpointsError},
     identity::{CredentialFileError, NoIdentity},
 };
 
@@ -55,8 +55,8 @@ pub enum StartError {
     TrustBundle(BundleFileError),
     /// A trust domain with more than one endpoint: whose word should count?
     TwoEndpoints(TrustDomain),
-    /// Bundle endpoints that could never be verified.
-    BundleEndpoint(TlsError),
+    /// Bundle endpoints that cannot be polled.
+    BundleEndpoints(EndpointsError),
     /// The decision log cannot be opened.
     DecisionLog {
         /// Its path.
@@ -108,7 +108,7 @@ impl fmt::Display for StartError {
             Self::TwoEndpoints(domain) => {
                 write!(f, "`--bundle-endpoint` of `{domain}`: given twice")
             }
-            Self::BundleEndpoint(error) => write!(f, "`--bundle-endpoint`: {error}"),
+            Self::BundleEndpoints(error) => error.fmt(f),
             Self::DecisionLog { path, error } => write!(
                 f,
                 "`--decision-log {}`: cannot open it: {error}",
@@ -127,7 +127,7 @@ impl std::error::Error for StartError {
             | Self::DecisionLog { error, .. }
             | Self::Thread(error) => Some(error),
             Self::TrustBundle(error) => Some(error),
-            Self::BundleEndpoint(error) => Some(error),
+            Self::BundleEndpoints(error) => Some(error),
             Self::NoIdentity(error) => Some(error),
             Self::OwnFiles(error) => Some(error),
             Self::Tls(error) => Some(error),

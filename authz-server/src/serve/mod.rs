@@ -58,6 +58,8 @@ pub struct Config {
     /// Where trust domains publish their roots. One that has a file as well begins with
     /// what is in the file.
     pub bundle_endpoints: Vec<BundleEndpoint>,
+    /// The directory where bundles of endpoints are kept for the next start.
+    pub bundle_cache: Option<PathBuf>,
     /// Where Checks are answered.
     pub listen: Listen,
     /// Where health and metrics are shown.
@@ -152,8 +154,13 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         callers: CallerOutlook::new(Arc::clone(&live)),
         health: Arc::clone(&health),
     };
-    let endpoints = Endpoints::start(&config.bundle_endpoints, &bundles, &live)
-        .map_err(StartError::BundleEndpoint)?;
+    let endpoints = Endpoints::start(
+        &config.bundle_endpoints,
+        config.bundle_cache.as_deref(),
+        &bundles,
+        &live,
+    )
+    .map_err(StartError::BundleEndpoints)?;
     let watchers = Watchers {
         _reloader: Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?,
         _revocations: revocations.watch().map_err(StartError::Thread)?,

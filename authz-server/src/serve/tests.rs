@@ -32,6 +32,7 @@ fn config(mesh: &Mesh) -> Config {
         trust_domain: None,
         trust_bundles: vec![(trust_domain(), mesh.bundle())],
         bundle_endpoints: vec![],
+        bundle_cache: None,
         listen: any_port(),
         admin: any_port(),
         decision_log: Some(mesh.path("decisions.jsonl")),
@@ -232,6 +233,14 @@ async fn what_cannot_be_done_starts_nothing() {
                 ..config(&mesh)
             },
             "--trust-bundle",
+        ),
+        (
+            "a cache that is no directory",
+            Config {
+                bundle_cache: Some(mesh.bundle()),
+                ..config(&mesh)
+            },
+            "--bundle-cache",
         ),
         (
             "two endpoints of a trust domain",

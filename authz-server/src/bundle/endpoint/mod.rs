@@ -2,6 +2,7 @@
 //! again, as often as the bundle asks for, within limits.
 
 mod address;
+mod copies;
 mod fetch;
 mod poll;
 #[cfg(test)]
@@ -9,5 +10,5 @@ pub(crate) mod served;
 mod tls;
 
 pub use address::{AddressError, BundleEndpoint};
-pub use poll::Endpoints;
+pub use poll::{Endpoints, EndpointsError};
 pub use tls::TlsError;

@@ -59,7 +59,7 @@ fn depot(root: &Authority) -> PeerCertificate {
 
 /// Looks once, as the poller does between its pauses.
 async fn turn(poller: &Poller) -> Result<Taken, String> {
-    let bundle = poller.look().await?;
+    let bundle = poller.look().await?.bundle;
     let interval = interval_of(&bundle);
     let now = clock::now();
     Ok(poller.feed.take(bundle, Some(due(now, interval)), now))
@@ -329,4 +329,51 @@ fn a_hint_counts_within_limits() {
         due(now, Duration::from_secs(60)),
         Timestamp::from_secs(1_190)
     );
+}
+
+/// A server that is started with `copies`, and what an operator's file says.
+fn restarted(server: &Server, copies: &Path, root: &Authority) -> (Mesh, Poller) {
+    let mesh = Mesh::new();
+    mesh.begin_with(root);
+    let mut poller = mesh.poller(&server.spiffe());
+    poller.copies = Some(Copies::open(copies).unwrap());
+    poller.recall(clock::now());
+    (mesh, poller)
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_again_remembers_what_it_fetched() {
+    let [first, second, third] = ["first", "second", "third"].map(Authority::root_of_today);
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(
+        first.leaf_and_key(named(SERVER)),
+        ok(&spiffe_bundle(&[&first, &second], 1, 60)),
+    )
+    .await;
+    let (mesh, mut poller) = restarted(&server, directory.path(), &first);
+    assert!(!mesh.verifies(&depot(&second)), "nothing was kept before");
+    poller.turn(clock::now).await.unwrap();
+    server.be(second.leaf_and_key(named(SERVER)));
+    server.show(ok(&spiffe_bundle(&[&second], 2, 60)));
+    poller.turn(clock::now).await.unwrap();
+
+    // The file of the first exchange is good for nothing any more.
+    let (mesh, mut poller) = restarted(&server, directory.path(), &first);
+    assert!(mesh.verifies(&depot(&second)) && !mesh.verifies(&depot(&first)));
+    server.show(ok(&spiffe_bundle(&[&second], 1, 60)));
+    let fault = poller.turn(clock::now).await.unwrap_err();
+    assert!(
+        fault.contains("older"),
+        "not even a restart goes back: {fault}"
+    );
+
+    // An operator's new file is newer than the copy.
+    let (mesh, _) = restarted(&server, directory.path(), &third);
+    assert!(mesh.verifies(&depot(&third)) && !mesh.verifies(&depot(&second)));
+
+    // A copy that is no copy is as good as none.
+    let copy = poller.copies.unwrap().path(&domain());
+    std::fs::write(copy, "junk").unwrap();
+    let (mesh, _) = restarted(&server, directory.path(), &first);
+    assert!(mesh.verifies(&depot(&first)));
 }
