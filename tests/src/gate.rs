@@ -32,6 +32,7 @@ pub type Face = (Host, Validation);
 #[derive(Clone, Debug)]
 pub struct GateBuilder {
     callees: Vec<String>,
+    sidecars: Vec<String>,
     faces: Vec<Face>,
     policies: Vec<(String, String)>,
     policy_directory: Option<PathBuf>,
@@ -88,6 +89,7 @@ impl Gate {
     pub fn of(callees: &[&str]) -> GateBuilder {
         GateBuilder {
             callees: callees.iter().map(|id| spiffe_id(id)).collect(),
+            sidecars: Vec::new(),
             faces: vec![(Host::Filter, Validation::Spiffe)],
             policies: Vec::new(),
             policy_directory: None,
@@ -221,8 +223,16 @@ impl GateBuilder {
         self
     }
 
+    /// Puts the files of another sidecar beside those of the callees.
+    #[must_use]
+    pub fn sidecar(mut self, id: &str) -> Self {
+        self.sidecars.push(spiffe_id(id));
+        self
+    }
+
     /// Changes the filled-in configuration before Envoy gets it: for benchmarks that
-    /// measure it beside others, not for tests of what ships.
+    /// measure it beside others, and for proxies that are not what they should be; not
+    /// for tests of what ships.
     #[must_use]
     pub fn adapt(mut self, adapt: fn(&mut Value) -> Result<()>) -> Self {
         self.adapt = adapt;
@@ -292,6 +302,10 @@ impl GateBuilder {
     ) -> Result<Value> {
         let mut config = json!({});
         let names = self.names(authz, upstream)?;
+        for other in &self.sidecars {
+            let own = Credentials::mint(pki, other, directory)?;
+            own.name(Template::new(), Validation::Spiffe)?;
+        }
         for callee in &self.callees {
             let own = Credentials::mint(pki, callee, directory)?;
             for &(host, validation) in &self.faces {

@@ -110,16 +110,23 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Those of `id` below `parent`, minted or not.
+    #[must_use]
+    pub fn of(id: &str, parent: &Path) -> Self {
+        let directory = parent.join(id.replace(['/', ':'], "_"));
+        Self { directory }
+    }
+
     /// Mints an SVID for `id` and writes it below `parent`.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn mint(pki: &Pki, id: &str, parent: &Path) -> Result<Self> {
-        let directory = parent.join(id.replace(['/', ':'], "_"));
-        fs::create_dir_all(&directory)?;
-        pki.svid(id)?.write_to(&directory)?;
-        fs::write(directory.join("bundle.pem"), pki.root.bundle_pem())?;
-        Ok(Self { directory })
+        let own = Self::of(id, parent);
+        fs::create_dir_all(&own.directory)?;
+        pki.svid(id)?.write_to(&own.directory)?;
+        fs::write(own.directory.join("bundle.pem"), pki.root.bundle_pem())?;
+        Ok(own)
     }
 
     /// Adds to `names` what `svid.yaml` and the file of that validation, filled in

@@ -25,10 +25,16 @@ pub(crate) fn directory(files: &[(&str, &str)]) -> TempDir {
 
 /// Runs `callgate` in `dir`.
 pub(crate) fn callgate(dir: &Path, args: &[&str]) -> Outcome {
+    callgate_with(dir, args, &[])
+}
+
+/// The same, with these variables in its environment and no others.
+pub(crate) fn callgate_with(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let output = Command::new(env!("CARGO_BIN_EXE_callgate"))
         .args(args)
         .current_dir(dir)
         .env_clear()
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
     Outcome {
