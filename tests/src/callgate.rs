@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::{
     artifact,
     caller::{Answer, Call, Connection},
-    pki::TRUST_DOMAIN,
     process::{Process, eventually},
 };
 
@@ -61,11 +60,13 @@ impl Setup {
         ];
         for (domain, path) in &self.bundles {
             args.push(format!("--trust-bundle={domain}={}", path.display()));
+            if self.identity.is_some() {
+                args.push(format!("--proxy-id=spiffe://{domain}/**"));
+            }
         }
         if let Some(own) = &self.identity {
             args.push(format!("--svid={}", own.join("chain.pem").display()));
             args.push(format!("--svid-key={}", own.join("key.pem").display()));
-            args.push(format!("--proxy-id=spiffe://{TRUST_DOMAIN}/**"));
         }
         args
     }

@@ -32,7 +32,7 @@ pub type Face = (Host, Validation);
 #[derive(Clone, Debug)]
 pub struct GateBuilder {
     callees: Vec<String>,
-    sidecars: Vec<String>,
+    asking_as: Option<String>,
     faces: Vec<Face>,
     policies: Vec<(String, String)>,
     policy_directory: Option<PathBuf>,
@@ -89,7 +89,7 @@ impl Gate {
     pub fn of(callees: &[&str]) -> GateBuilder {
         GateBuilder {
             callees: callees.iter().map(|id| spiffe_id(id)).collect(),
-            sidecars: Vec::new(),
+            asking_as: None,
             faces: vec![(Host::Filter, Validation::Spiffe)],
             policies: Vec::new(),
             policy_directory: None,
@@ -223,16 +223,16 @@ impl GateBuilder {
         self
     }
 
-    /// Puts the files of another sidecar beside those of the callees.
+    /// Asks the server with the identity `id`, whatever listener the call came in by:
+    /// as a gateway does, or a sidecar with somebody else's key.
     #[must_use]
-    pub fn sidecar(mut self, id: &str) -> Self {
-        self.sidecars.push(spiffe_id(id));
+    pub fn asking_as(mut self, id: &str) -> Self {
+        self.asking_as = Some(spiffe_id(id));
         self
     }
 
     /// Changes the filled-in configuration before Envoy gets it: for benchmarks that
-    /// measure it beside others, and for proxies that are not what they should be; not
-    /// for tests of what ships.
+    /// measure it beside others, not for tests of what ships.
     #[must_use]
     pub fn adapt(mut self, adapt: fn(&mut Value) -> Result<()>) -> Self {
         self.adapt = adapt;
@@ -302,10 +302,6 @@ impl GateBuilder {
     ) -> Result<Value> {
         let mut config = json!({});
         let names = self.names(authz, upstream)?;
-        for other in &self.sidecars {
-            let own = Credentials::mint(pki, other, directory)?;
-            own.name(Template::new(), Validation::Spiffe)?;
-        }
         for callee in &self.callees {
             let own = Credentials::mint(pki, callee, directory)?;
             for &(host, validation) in &self.faces {
@@ -313,6 +309,10 @@ impl GateBuilder {
                 let names = names.with("SERVICE", service(callee, (host, validation)));
                 merge(&mut config, names.parse(&host.config())?)?;
             }
+        }
+        if let Some(id) = &self.asking_as {
+            let own = Credentials::mint(pki, id, directory)?;
+            show_when_asking(&mut config, &own.svid()?)?;
         }
         Ok(config)
     }
@@ -347,6 +347,24 @@ fn write_bundles(pki: &Pki, directory: &Path) -> Result<Vec<(String, PathBuf)>> 
             Ok((domain.to_owned(), path))
         })
         .collect()
+}
+
+/// Every cluster that asks Callgate shows the certificate of that SDS file.
+fn show_when_asking(config: &mut Value, svid: &Path) -> Result<()> {
+    let clusters = config.pointer_mut("/static_resources/clusters");
+    let clusters = clusters.and_then(Value::as_array_mut).context("clusters")?;
+    for cluster in clusters {
+        if !cluster["name"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("_callgate"))
+        {
+            continue;
+        }
+        let path = "/transport_socket/typed_config/common_tls_context\
+                    /tls_certificate_sds_secret_configs/0/sds_config/path_config_source/path";
+        *cluster.pointer_mut(path).context("no certificate")? = json!(svid.display().to_string());
+    }
+    Ok(())
 }
 
 /// The short name of a listener: the ID's path and the kind.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     artifact,
     envoy::{Template, config_path},
-    pki::{Pki, TRUST_DOMAIN},
+    pki::{PARTNER_DOMAIN, Pki, Spec, TRUST_DOMAIN, spiffe_id},
 };
 
 /// What in the proxy asks.
@@ -117,14 +117,21 @@ impl Credentials {
         Self { directory }
     }
 
-    /// Mints an SVID for `id` and writes it below `parent`.
+    /// Mints an SVID for `id` by the authority of its trust domain, and writes it below
+    /// `parent`.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn mint(pki: &Pki, id: &str, parent: &Path) -> Result<Self> {
         let own = Self::of(id, parent);
         fs::create_dir_all(&own.directory)?;
-        pki.svid(id)?.write_to(&own.directory)?;
+        let authority = if spiffe_id(id).starts_with(&format!("spiffe://{PARTNER_DOMAIN}/")) {
+            &pki.partner
+        } else {
+            &pki.root
+        };
+        let svid = authority.issue(&Spec::svid(&spiffe_id(id)))?;
+        svid.write_to(&own.directory)?;
         fs::write(own.directory.join("bundle.pem"), pki.root.bundle_pem())?;
         Ok(own)
     }
@@ -137,18 +144,28 @@ impl Credentials {
     pub fn name(&self, names: Template, validation: Validation) -> Result<Template> {
         let at = |file: &str| self.directory.join(file).display().to_string();
         let own = Template::new()
-            .with("SVID_CHAIN", at("chain.pem"))
-            .with("SVID_KEY", at("key.pem"))
-            .with("SVID_DIRECTORY", self.directory.display())
             .with("TRUST_DOMAIN", TRUST_DOMAIN)
             .with("TRUST_BUNDLE", at("bundle.pem"));
-        let svid = self.fill(&own, &config_path("svid.yaml"))?;
+        let svid = self.svid()?;
         let bundle = self.fill(&own, &validation.config())?;
         let strict = self.fill(&own, &Validation::Spiffe.config())?;
         Ok(names
             .with("SVID_SDS", svid.display())
             .with("BUNDLE_SDS", bundle.display())
             .with("CALLGATE_BUNDLE", strict.display()))
+    }
+
+    /// `svid.yaml`, filled in.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn svid(&self) -> Result<PathBuf> {
+        let at = |file: &str| self.directory.join(file).display().to_string();
+        let own = Template::new()
+            .with("SVID_CHAIN", at("chain.pem"))
+            .with("SVID_KEY", at("key.pem"))
+            .with("SVID_DIRECTORY", self.directory.display());
+        self.fill(&own, &config_path("svid.yaml"))
     }
 
     fn fill(&self, names: &Template, source: &Path) -> Result<PathBuf> {

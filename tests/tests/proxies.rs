@@ -132,25 +132,6 @@ fn cluster((host, _): Face) -> String {
     )
 }
 
-/// Applies `change` to the TLS of every cluster that asks Callgate.
-fn each_asking(config: &mut Value, change: impl Fn(&mut Value)) -> Result<()> {
-    let clusters = config
-        .pointer_mut("/static_resources/clusters")
-        .and_then(Value::as_array_mut)
-        .context("no clusters")?;
-    for cluster in clusters {
-        let asks = cluster["name"]
-            .as_str()
-            .is_some_and(|name| name.ends_with("_callgate"));
-        if let Some(tls) = cluster.pointer_mut("/transport_socket/typed_config/common_tls_context")
-            && asks
-        {
-            change(tls);
-        }
-    }
-    Ok(())
-}
-
 /// 503 in every form, seen by nobody behind.
 async fn closed(gate: &Gate, reason: &str) -> Result<()> {
     let path = "/orders/closed";
@@ -174,20 +155,7 @@ async fn closed(gate: &Gate, reason: &str) -> Result<()> {
 /// A sidecar with another service's key asks about this one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_sidecar_learns_nothing_of_other_services() -> Result<()> {
-    let gate = gate().adapt(|config| {
-        each_asking(config, |tls| {
-            // The caller's: minted beside the others' by the test.
-            let own = &mut tls["tls_certificate_sds_secret_configs"][0]["sds_config"];
-            let path = own["path_config_source"]["path"]
-                .as_str()
-                .unwrap_or_default();
-            *own = json!({
-                "path_config_source": {"path": path.replace("orders", "stock")},
-                "resource_api_version": "V3",
-            });
-        })
-    });
-    let gate = gate.sidecar("/ns/shop/sa/stock").start().await?;
+    let gate = gate().asking_as("/ns/shop/sa/stock").start().await?;
     closed(&gate, "authz-protocol").await?;
     let refused = r#"callgate_refused_proxies_total{cause="not-its-service"}"#;
     ensure!(figure(&gate, refused).await? >= 3);
@@ -199,23 +167,47 @@ async fn a_stolen_sidecar_learns_nothing_of_other_services() -> Result<()> {
     Ok(())
 }
 
+/// A proxy in front of several services, here of another trust domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_asks_about_the_services_that_it_is_listed_for() -> Result<()> {
+    const EDGE: &str = "spiffe://partner.example/edge";
+    let listed = format!("gateways: [{{id: '{EDGE}', forServices: [{ORDERS}]}}]");
+    let listed = POLICIES.replace("example.org}", &format!("example.org, {listed}}}"));
+    let gate = gate().policy("all.yaml", &listed).asking_as(EDGE);
+    let gate = gate.start().await?;
+    for face in [FILTER, NATIVE] {
+        let answer = call(&gate, face, Call::new("GET", "/orders/7")).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        let answer = call(&gate, face, Call::new("GET", "/elsewhere")).await?;
+        let decision = answer.decision().context("no decision")?;
+        let record = gate.server()?.record(decision).await?;
+        ensure!(record["proxy"] == EDGE, "{record}");
+    }
+    Ok(())
+}
+
 /// Whoever answers at the server's address must be the server: another identity of the
 /// same trust domain is not enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_is_not_asked() -> Result<()> {
-    let gate = gate().adapt(|config| {
-        each_asking(config, |tls| {
-            let names = "/combined_validation_context/default_validation_context\
-                         /match_typed_subject_alt_names/0/matcher/exact";
-            if let Some(name) = tls.pointer_mut(names) {
-                *name = json!("spiffe://example.org/ns/callgate/sa/another");
-            }
-        })
-    });
-    let gate = gate.start().await?;
+    let gate = gate().adapt(expect_another).start().await?;
     closed(&gate, "authz-unreachable").await?;
     let failed = format!("cluster.{}.ssl.fail_verify_san", cluster(FILTER));
     ensure!(gate.envoy.stat(&failed).await? > 0);
+    Ok(())
+}
+
+fn expect_another(config: &mut Value) -> Result<()> {
+    let clusters = config.pointer_mut("/static_resources/clusters");
+    let clusters = clusters.and_then(Value::as_array_mut).context("clusters")?;
+    for cluster in clusters {
+        let name = "/transport_socket/typed_config/common_tls_context\
+                    /combined_validation_context/default_validation_context\
+                    /match_typed_subject_alt_names/0/matcher/exact";
+        if let Some(name) = cluster.pointer_mut(name) {
+            *name = json!("spiffe://example.org/ns/callgate/sa/another");
+        }
+    }
     Ok(())
 }
 
