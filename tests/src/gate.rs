@@ -65,12 +65,12 @@ pub struct Gate {
     directory: TempDir,
 }
 
-/// A running client-side sidecar.
+/// A running proxy before a sidecar: a client-side one, or a gateway.
 #[derive(Debug)]
 pub struct Client {
     /// The proxy.
     pub envoy: Envoy,
-    /// Where the calling service calls.
+    /// Where to call it.
     pub address: SocketAddr,
     directory: TempDir,
 }
@@ -129,22 +129,48 @@ impl Gate {
         callee: &str,
         face: Face,
     ) -> Result<Client> {
-        let (caller, callee_id) = (spiffe_id(caller), spiffe_id(expected));
-        let address = self.address(callee, face)?;
+        let client = ("client.yaml", "callee_outbound");
+        self.before(client, caller, expected, self.address(callee, face)?)
+            .await
+    }
+
+    /// The callee's listener of that kind behind a gateway with the identity `own`, as
+    /// `envoy/gateway.yaml` has it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn gateway(&self, own: &str, callee: &str, face: Face) -> Result<Client> {
+        let gateway = ("gateway.yaml", "callee_gateway");
+        self.before(gateway, own, callee, self.address(callee, face)?)
+            .await
+    }
+
+    /// A proxy before `address`, where `expected` is to be, from that file and with that
+    /// listener.
+    async fn before(
+        &self,
+        (file, listener): (&str, &str),
+        own: &str,
+        expected: &str,
+        address: SocketAddr,
+    ) -> Result<Client> {
+        let (own, callee_id) = (spiffe_id(own), spiffe_id(expected));
         let directory = tempfile::tempdir_in(self.directory())?;
-        let own = Credentials::mint(&self.pki, &caller, directory.path())?;
+        let own = Credentials::mint(&self.pki, &own, directory.path())?;
         let names = own.name(Template::new(), Validation::Spiffe)?;
         let names = names
             .with("NODE", "client")
             .with("SERVICE", "callee")
             .with("ADMIN_PORT", 0)
             .with("OUTBOUND_PORT", 0)
+            .with("INBOUND_ADDRESS", "127.0.0.1")
+            .with("INBOUND_PORT", 0)
             .with("CALLEE_ADDRESS", address.ip())
             .with("CALLEE_PORT", address.port())
             .with("CALLEE_ID", callee_id);
-        let config = names.parse(&config_path("client.yaml"))?;
+        let config = names.parse(&config_path(file))?;
         let envoy = Envoy::start(&config, &directory.path().join("envoy")).await?;
-        let address = envoy.listener("callee_outbound")?;
+        let address = envoy.listener(listener)?;
         Ok(Client {
             envoy,
             address,

@@ -9,10 +9,11 @@ use callgate_tests::{
 use callgate_wire::headers;
 use serde_json::Value;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "sidecar.yaml",
     "native-ext-authz.yaml",
     "client.yaml",
+    "gateway.yaml",
     "probes.yaml",
     "svid.yaml",
     "bundle.yaml",

@@ -10,8 +10,11 @@ use proptest::{
 use super::reference::{self, RequestText, RuleText};
 use crate::{
     Addition, Clause, Decision, PathOptions, PolicySet, Reason, Request, SpiffeId, Timestamp,
-    check_captures,
-    spec::{Callers, Enforcement, FromSpec, RuleSpec, ServiceSpec},
+    TrustDomain, check_captures,
+    spec::{
+        AliasSpec, Callers, Enforcement, ForwarderSpec, FromSpec, MeshSpec, RuleSpec, ServiceSpec,
+        TrustSpec,
+    },
     testing::{NOW, caller, id, mesh, orders, rule_with, set},
 };
 
@@ -290,6 +293,10 @@ impl World {
     }
 
     fn build(&self, service: ServiceSpec) -> PolicySet {
+        self.build_with(service, TrustSpec::default())
+    }
+
+    fn build_with(&self, service: ServiceSpec, trust: TrustSpec) -> PolicySet {
         let deny = self.mesh_deny.iter().map(|rule| RuleText {
             expired: false,
             ..rule.clone()
@@ -300,18 +307,37 @@ impl World {
             .iter()
             .map(|rule| spec(rule, self.options()))
             .collect();
-        set(Some(mesh(allow, deny)), vec![service])
+        let mesh = MeshSpec {
+            trust,
+            ..mesh(allow, deny)
+        };
+        set(Some(mesh), vec![service])
     }
 
     /// The reference's answer: the reason, and the rule's document and name.
     fn answer(&self, request: &RequestText) -> (Reason, Option<(&'static str, String)>) {
+        self.answer_to(std::slice::from_ref(request), &[])
+    }
+
+    /// The same of a caller with several names, and of others whom deny rules look at.
+    fn answer_to(
+        &self,
+        names: &[RequestText],
+        others: &[RequestText],
+    ) -> (Reason, Option<(&'static str, String)>) {
         let denied = |rules: &[RuleText], document| {
-            let rule = rules.iter().find(|rule| reference::denies(rule, request))?;
+            let rule = rules.iter().find(|rule| {
+                let mut parties = names.iter().chain(others);
+                parties.any(|request| reference::denies(rule, request))
+            })?;
             Some((Reason::DenyRule, Some((document, rule.name.clone()))))
         };
         let allowed = |rules: &[RuleText], document, expired, reason| {
             let mut rules = rules.iter().filter(|rule| rule.expired == expired);
-            let rule = rules.find(|rule| reference::allows(rule, request, self.ignore_slash))?;
+            let rule = rules.find(|rule| {
+                let mut names = names.iter();
+                names.any(|request| reference::allows(rule, request, self.ignore_slash))
+            })?;
             Some((reason, Some((document, rule.name.clone()))))
         };
         let late = Reason::ExceptionExpired;
@@ -342,6 +368,55 @@ impl RequestText {
             content_type: self.content_type.as_deref(),
         }
     }
+}
+
+/// The paths of an alias.
+fn alias_path() -> impl Strategy<Value = String> {
+    let parts = (vec(select(vec!["a", "b", "*"]), 0..3), prop::bool::ANY);
+    parts.prop_map(|(segments, tail)| {
+        let path: String = segments.iter().map(|one| format!("/{one}")).collect();
+        match path.as_str() {
+            "" => "/**".to_owned(),
+            _ if tail => path + "/**",
+            _ => path,
+        }
+    })
+}
+
+/// Callers of other.org with these paths have a name in example.org, and `gateway` may
+/// assert anybody.
+fn trust(paths: &[String], gateway: Option<&str>) -> TrustSpec {
+    let everyone = ["/**", "spiffe://other.org/**"].map(caller).to_vec();
+    TrustSpec {
+        aliases: vec![AliasSpec {
+            other: TrustDomain::parse("example.org").unwrap(),
+            callers: paths
+                .iter()
+                .map(|path| caller(&format!("spiffe://other.org{path}")))
+                .collect(),
+        }],
+        forwarders: Vec::from_iter(gateway.map(|gateway| ForwarderSpec {
+            id: id(gateway),
+            may_assert: everyone.clone(),
+            for_services: everyone,
+        })),
+        ..TrustSpec::default()
+    }
+}
+
+/// The request under each of its caller's names.
+fn names(request: &RequestText, paths: &[String]) -> Vec<RequestText> {
+    let path = request.caller.strip_prefix("spiffe://other.org");
+    let fits = |path: &&str| {
+        let own = format!("spiffe://example.org{path}");
+        let mut paths = paths.iter();
+        paths.any(|pattern| reference::caller(pattern, &own).is_some())
+    };
+    let other = path.filter(fits).map(|path| RequestText {
+        caller: format!("spiffe://example.org{path}"),
+        ..request.clone()
+    });
+    std::iter::once(request.clone()).chain(other).collect()
 }
 
 /// What the reference says of the clause that a miss names.
@@ -377,6 +452,37 @@ proptest! {
             prop_assert_eq!(decision.reason, reason, "{:?}", &request);
             prop_assert_eq!(rule, expected, "{:?}", &request);
             prop_assert_eq!(decision.permit().is_some(), reason == Reason::Allow);
+        }
+    }
+
+    /// Callers of other.org with names in example.org, and a gateway of either domain that
+    /// calls for them.
+    #[test]
+    fn decides_for_every_name_and_for_forwarders_as_the_reference_does(
+        world in world(),
+        requests in requests(),
+        paths in vec(alias_path(), 0..3),
+        gateway in option::of(select(vec![
+            "spiffe://example.org/a", "spiffe://other.org/a/b", "spiffe://other.org/b",
+        ])),
+    ) {
+        let set = world.build_with(world.service(), trust(&paths, gateway));
+        for (request, aim) in requests {
+            let request = aimed(request, &aim, &world);
+            let names = names(&request, &paths);
+            let by = gateway.map(|gateway| RequestText { caller: gateway.to_owned(), ..request.clone() });
+            let others: Vec<_> = by.iter().flat_map(|by| self::names(by, &paths)).collect();
+            let (caller, service) = (id(&request.caller), id("/ns/shop/sa/orders"));
+            let forwarder = gateway.map(id);
+            let mut asked = request.request(&caller, &service);
+            if let Some(forwarder) = &forwarder {
+                asked.caller = crate::Caller::Forwarded { original: &caller, forwarder };
+            }
+            let decision = set.decide(&asked, NOW);
+            let rule = decision.rule.map(|rule| (rule.policy, rule.name.to_owned()));
+            let (reason, expected) = world.answer_to(&names, &others);
+            prop_assert_eq!(decision.reason, reason, "{:?} by {:?}", &names, &others);
+            prop_assert_eq!(rule, expected, "{:?} by {:?}", &names, &others);
         }
     }
 

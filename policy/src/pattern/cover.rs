@@ -14,7 +14,11 @@ impl CallerPattern {
     /// Whether every ID that fits `other` fits this pattern as well. A name captured
     /// twice never stands for any two segments.
     pub(crate) fn covers(&self, other: &Self) -> bool {
-        self.trust_domain() == other.trust_domain() && self.covers_paths_of(other)
+        match self.exact() {
+            // Of the members of a group most are exact, and there may be many.
+            Some(id) => other.exact() == Some(id),
+            None => self.trust_domain() == other.trust_domain() && self.covers_paths_of(other),
+        }
     }
 
     /// The same, of the paths alone.
