@@ -24,12 +24,15 @@ const MAX_RESTLESS: u32 = 5;
 /// How long a file that changed may change again and look the same: the coarsest time
 /// stamps are those of FAT, 2 s.
 const COARSE_SECONDS: i64 = 2;
+/// How long a file must not have changed before what it no longer says is dropped. What
+/// is new counts at once; what is missing may only not be written yet.
+const LINGER_SECONDS: i64 = 2;
 /// Faults that are told; the first explain the others.
 const MAX_FAULTS: usize = 20;
 
 /// Reads the revocations of a directory, each file by itself, and remembers them. What
 /// cannot be read, or is not in order, leaves in effect what that file said before,
-/// until it is mended or removed.
+/// until it is mended or removed; what a file just stopped saying stays for two seconds.
 #[derive(Debug)]
 pub struct RevocationFiles {
     directory: PathBuf,
@@ -39,6 +42,7 @@ pub struct RevocationFiles {
     unreadable: Vec<String>,
     /// Looks in a row at which something did not hold still.
     restless: u32,
+    pub(super) linger_seconds: i64,
 }
 
 /// A file as it was last read.
@@ -48,7 +52,10 @@ struct Known {
     /// Seconds since 1970.
     read_at: i64,
     text: Fingerprint,
-    revocations: Vec<Revocation>,
+    /// What it says.
+    said: Vec<Revocation>,
+    /// What it said before.
+    kept: Vec<Revocation>,
     findings: Vec<String>,
 }
 
@@ -71,6 +78,7 @@ impl RevocationFiles {
             files: BTreeMap::new(),
             unreadable: Vec::new(),
             restless: 0,
+            linger_seconds: LINGER_SECONDS,
         }
     }
 
@@ -113,7 +121,7 @@ impl RevocationFiles {
 
     /// Every revocation that counts, whether it has lapsed or not.
     pub fn revocations(&self) -> impl Iterator<Item = &Revocation> {
-        self.files.values().flat_map(|known| &known.revocations)
+        self.files.values().flat_map(Known::revocations)
     }
 
     /// What is wrong, a line each; the first 20.
@@ -190,63 +198,82 @@ impl RevocationFiles {
 
     /// Reads a file, if it may have changed. Whether it then says something else.
     fn read(&mut self, listed: Listed) -> Result<bool, ReadError> {
-        let known = self.files.get(&listed.name);
-        if known.is_some_and(|known| known.listed == listed && !known.is_doubtful()) {
-            return Ok(false);
-        }
         let read_at = seconds();
+        let linger = self.linger_seconds;
+        if let Some(known) = self.files.get_mut(&listed.name)
+            && known.listed == listed
+            && !known.is_doubtful()
+        {
+            return Ok(known.drop_kept(linger, read_at));
+        }
         let source = read(&listed)?;
         let text = fingerprint(digest(&SHA256, source.text().as_bytes()).as_ref());
         if let Some(known) = self.files.get_mut(&listed.name)
             && known.text == text
         {
             (known.listed, known.read_at) = (listed, read_at);
-            return Ok(false);
+            return Ok(known.drop_kept(linger, read_at));
         }
         let before = self.files.remove(&listed.name);
-        let (revocations, findings) = self.load(&source, before.as_ref());
-        let known = Known {
+        let (said, kept, findings) = self.load(&source, before.as_ref());
+        let mut known = Known {
             read_at,
             text,
-            revocations,
+            said,
+            kept,
             findings,
             listed: listed.clone(),
         };
+        known.drop_kept(linger, read_at);
         let differs = known.says_something() || before.is_some_and(|one| one.says_something());
         self.files.insert(listed.name, known);
         Ok(differs)
     }
 
-    /// What a file says now; if something is wrong with it, together with what it said
-    /// before and no longer says.
-    fn load(&self, source: &Source, before: Option<&Known>) -> (Vec<Revocation>, Vec<String>) {
+    /// What a file says now, what it said before and no longer says, and what is wrong.
+    fn load(
+        &self,
+        source: &Source,
+        before: Option<&Known>,
+    ) -> (Vec<Revocation>, Vec<Revocation>, Vec<String>) {
         let loaded = load_revocations(source, &self.options);
-        let mut revocations = loaded.revocations;
+        let mut said = loaded.revocations;
         let mut findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
-        if let (Some(before), false) = (before, findings.is_empty()) {
-            let names: HashSet<&str> = revocations.iter().map(|one| one.name.as_str()).collect();
-            let kept = before.revocations.iter();
-            let kept: Vec<_> = kept
-                .filter(|one| !names.contains(one.name.as_str()))
-                .cloned()
-                .collect();
-            revocations.extend(kept);
-        }
+        let names: HashSet<&str> = said.iter().map(|one| one.name.as_str()).collect();
+        let earlier = before.into_iter().flat_map(Known::revocations);
+        let kept = earlier.filter(|one| !names.contains(one.name.as_str()));
+        let mut kept: Vec<Revocation> = kept.cloned().collect();
         let left = MAX_REVOCATIONS.saturating_sub(self.revocations().count());
-        if revocations.len() > left {
+        if said.len() + kept.len() > left {
             findings.push(format!(
                 "{}: more than {MAX_REVOCATIONS} revocations; some have no effect",
                 source.name()
             ));
-            revocations.truncate(left);
+            said.truncate(left);
+            kept.truncate(left - said.len());
         }
-        (revocations, findings)
+        (said, kept, findings)
     }
 }
 
 impl Known {
+    fn revocations(&self) -> impl Iterator<Item = &Revocation> {
+        self.said.iter().chain(&self.kept)
+    }
+
     fn says_something(&self) -> bool {
-        !self.revocations.is_empty() || !self.findings.is_empty()
+        self.revocations().next().is_some() || !self.findings.is_empty()
+    }
+
+    /// Drops what the file said before, once it is in order and has held still. Whether
+    /// there was something to drop.
+    fn drop_kept(&mut self, linger_seconds: i64, now: i64) -> bool {
+        let still_since = now.saturating_sub(self.listed.changed.0);
+        if self.kept.is_empty() || !self.findings.is_empty() || still_since < linger_seconds {
+            return false;
+        }
+        self.kept.clear();
+        true
     }
 
     /// Whether it may have changed since it was read, and still look the same.

@@ -25,10 +25,13 @@ const QUIET: Duration = Duration::from_millis(40);
 /// The revocations of a directory, for a server.
 #[derive(Debug)]
 pub struct RevocationStore {
-    files: RevocationFiles,
+    pub(super) files: RevocationFiles,
     directory: PathBuf,
     live: Arc<Live>,
     health: Arc<Health>,
+    /// What is wrong with the files.
+    faults: Vec<String>,
+    /// What was said to be wrong.
     told: Vec<String>,
 }
 
@@ -47,6 +50,7 @@ impl RevocationStore {
             directory,
             live,
             health,
+            faults: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -56,6 +60,7 @@ impl RevocationStore {
     pub fn rescan(&mut self, quiet: Duration, now: Timestamp) -> bool {
         let look = self.files.look(quiet);
         if look.changed {
+            self.faults = self.files.faults();
             let revocations = Revocations::new(self.files.revocations().cloned());
             tracing::info!(revocations = revocations.all().len(), "revocations loaded");
             // First the change, then the word of it: who hears it may rely on it.
@@ -92,7 +97,7 @@ impl RevocationStore {
     }
 
     fn faults(&self) -> Vec<String> {
-        let mut faults = self.files.faults();
+        let mut faults = self.faults.clone();
         let snapshot = self.live.current();
         if let Some(policies) = snapshot.policies()
             && policies.trust_domain.is_none()

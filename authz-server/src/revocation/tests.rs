@@ -149,8 +149,10 @@ impl Fixture {
             Arc::clone(&live),
             Arc::clone(&health),
         );
+        let mut store = RevocationStore::new(at, live_too, health_too);
+        store.files.linger_seconds = 0;
         Self {
-            store: RevocationStore::new(at, live_too, health_too),
+            store,
             directory,
             live,
             health,
@@ -331,6 +333,42 @@ fn a_change_that_leaves_size_and_time_alone_is_seen() {
         fixture.store.rescan(Duration::ZERO, now());
         assert_eq!(fixture.names(), [name], "{n}");
     }
+}
+
+#[test]
+fn what_a_file_stops_saying_stays_until_it_holds_still() {
+    let mut fixture = Fixture::new();
+    fixture.store.files.linger_seconds = 1_000;
+    fixture.write(
+        "a.yaml",
+        &format!("{}---\n{}", checkout("one"), checkout("two")),
+    );
+    fixture.rescan();
+    assert_eq!(fixture.names(), ["one", "two"]);
+    // Half-written, or emptied in order to be written.
+    for (text, names) in [
+        ("", &["one", "two"][..]),
+        (&checkout("two"), &["one", "two"]),
+        (&checkout("three"), &["three", "one", "two"]),
+    ] {
+        fixture.write("a.yaml", text);
+        assert_eq!(fixture.rescan(), Readiness::Ready);
+        let mut found = fixture.names();
+        found.sort();
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        assert_eq!(found, names, "{text}");
+    }
+    fixture.store.files.linger_seconds = 0;
+    fixture.rescan();
+    assert_eq!(fixture.names(), ["three"]);
+    // A file that is gone is gone at once.
+    fixture.store.files.linger_seconds = 1_000;
+    fixture.write("b.yaml", &checkout("other"));
+    fixture.rescan();
+    fixture.remove("a.yaml");
+    fixture.rescan();
+    assert_eq!(fixture.names(), ["other"]);
 }
 
 #[test]

@@ -455,6 +455,8 @@ async fn a_revocation_beside_broken_policies_stops_its_caller_until_it_is_lifted
         r#"callgate_revocations{state="lapsed"} 0"#,
         "callgate_revocation_faulty 1",
         "callgate_revocation_load_failures_total 1",
+        "callgate_policy_loads_total 1",
+        "callgate_policy_load_failures_total 1",
         r#"callgate_svid_failures_total{cause="no-path"} 1"#,
         r#"callgate_svid_failures_total{cause="expired"} 0"#,
         "callgate_callers 2",

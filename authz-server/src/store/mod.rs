@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use callgate_policy::{
     Timestamp,
-    document::{LoadError, LoadOptions, Source, load},
+    document::{LoadError, LoadOptions, Source, holds_only_revocations, load},
 };
 use ring::digest::{Context, SHA256};
 
@@ -69,7 +69,7 @@ impl PolicyStore {
     /// a file that is being written is not taken for a short one.
     pub fn rescan(&mut self, quiet: Duration, now: Timestamp) {
         let read = || {
-            let read = read_sources(&self.directory);
+            let read = read_sources(&self.directory).map(|sources| self.own(sources));
             let seen = match &read {
                 Ok(sources) => Seen::Documents(self.digest(sources)),
                 Err(error) => Seen::Unreadable(error.to_string()),
@@ -87,6 +87,15 @@ impl PolicyStore {
             }
         }
         self.seen = Some(seen);
+    }
+
+    /// Without files of revocations, which are loaded apart: revoking somebody must not
+    /// cost a load of everything else.
+    fn own(&self, mut sources: Vec<Source>) -> Vec<Source> {
+        if self.options.without_revocations {
+            sources.retain(|source| !holds_only_revocations(source, &self.options));
+        }
+        sources
     }
 
     fn take(&self, seen: &Seen, sources: &[Source], now: Timestamp) {

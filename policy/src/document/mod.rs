@@ -34,7 +34,8 @@ pub use code::Code;
 pub use diagnostic::{Diagnostic, Findings, Place};
 pub use limits::Limits;
 pub use revocation::{
-    LoadedRevocations, Revocation, Revoked, load_revocations, may_hold_revocations,
+    LoadedRevocations, Revocation, Revoked, holds_only_revocations, load_revocations,
+    may_hold_revocations,
 };
 pub use source::{Position, Source};
 pub use time::{TimeError, parse_time};

@@ -88,6 +88,17 @@ pub fn may_hold_revocations(text: &str) -> bool {
     text.contains(KIND) || text.contains('\\')
 }
 
+/// Whether a file has revocations and nothing else: then it is no part of a set of
+/// policies, and a change in it is none of theirs.
+#[must_use]
+pub fn holds_only_revocations(source: &Source, options: &LoadOptions) -> bool {
+    if !may_hold_revocations(source.text()) {
+        return false;
+    }
+    let parsed = yaml::parse(0, source, &options.limits, &mut Sink::default());
+    parsed.whole && !parsed.documents.is_empty() && parsed.documents.iter().all(is_revocation)
+}
+
 /// Reads the revocations of one file. Other documents are passed over; if one of them
 /// cannot even be parsed, each document of the file is read by itself.
 #[must_use]

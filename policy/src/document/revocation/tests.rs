@@ -204,6 +204,24 @@ fn the_kind_is_found_however_it_is_written() {
 }
 
 #[test]
+fn a_file_of_revocations_alone_is_known() {
+    let broken = format!("{GOOD}  severity: high\n");
+    for (text, expected) in [
+        (GOOD.to_owned(), true),
+        (format!("---\n{GOOD}---\n{broken}---\n"), true),
+        (format!("{GOOD}---\n{POLICY}"), false),
+        (format!("{GOOD}---\nkind: [\n"), false),
+        (POLICY.to_owned(), false),
+        ("# Revocation\n".to_owned(), false),
+        (String::new(), false),
+    ] {
+        let source = Source::new("a.yaml", text.clone());
+        let known = holds_only_revocations(&source, &LoadOptions::default());
+        assert_eq!(known, expected, "{text}");
+    }
+}
+
+#[test]
 fn findings_of_one_file_are_bounded() {
     let text = "kind: Revocation\n---\n".repeat(1_000);
     assert_eq!(read(&text).findings.len(), FINDINGS);
