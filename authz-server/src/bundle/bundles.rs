@@ -342,17 +342,6 @@ impl FeedOfSeveral {
         if changed { Taken::New } else { Taken::Same }
     }
 
-    /// The source still answers, and what it said last still holds.
-    pub fn confirm(&self, now: Timestamp) {
-        let mut held = self.bundles.held();
-        for entry in held.offered.values_mut() {
-            entry.confirmed = Some(now);
-        }
-        if held.faults.remove(&self.origin).is_some() {
-            self.bundles.tell(&held);
-        }
-    }
-
     /// The source cannot be used now: what it said last stays.
     pub fn fault(&self, fault: String) {
         let mut held = self.bundles.held();
