@@ -13,6 +13,7 @@
 
 mod bundles;
 pub(crate) mod endpoint;
+mod feed;
 mod files;
 mod jwks;
 mod outlook;
@@ -22,8 +23,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use callgate_policy::{Timestamp, TrustDomain};
 use ring::digest::{Context, SHA256, digest};
 
-pub use bundles::{BundleState, Bundles, Feed, FeedOfSeveral, Taken};
+pub use bundles::{BundleState, Bundles, Taken};
 pub use endpoint::{AddressError, BundleEndpoint, Endpoints, EndpointsError, TlsError};
+pub use feed::{Feed, FeedOfSeveral};
 pub use files::{BundleFileError, BundleFiles};
 pub use jwks::{JwksError, KeyError};
 

@@ -10,7 +10,10 @@ use rcgen::{
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
-use super::TRUST_DOMAIN;
+use super::{
+    TRUST_DOMAIN,
+    der::{extended_key_usage, extension, key_usage, san, tlv},
+};
 
 /// What to mint: a leaf, the authorities above it, and what is done with them.
 #[derive(Debug, Default, Deserialize)]
@@ -77,7 +80,7 @@ enum Constraints {
 
 /// RFC 5280 section 4.2.1.3; the numbers are the bits.
 #[derive(Clone, Copy, Debug, Deserialize)]
-enum KeyUsage {
+pub(super) enum KeyUsage {
     DigitalSignature = 0,
     KeyEncipherment = 2,
     KeyAgreement = 4,
@@ -87,7 +90,7 @@ enum KeyUsage {
 
 /// RFC 5280 section 4.2.1.12; the numbers are the last of `id-kp-…`.
 #[derive(Clone, Copy, Debug, Deserialize)]
-enum Purpose {
+pub(super) enum Purpose {
     ServerAuth = 1,
     ClientAuth = 2,
     EmailProtection = 4,
@@ -348,47 +351,6 @@ impl Spec {
                 .push(extension(&[2, 5, 29, 30], content, true));
         }
     }
-}
-
-fn san(uris: &[String], critical: bool) -> CustomExtension {
-    let names = uris.iter().flat_map(|uri| tlv(0x86, uri.as_bytes()));
-    let content = tlv(0x30, &names.collect::<Vec<_>>());
-    extension(&[2, 5, 29, 17], content, critical)
-}
-
-/// A `BIT STRING` without the zeros at its end, as DER wants a list of names.
-fn key_usage(usages: &[KeyUsage], critical: bool) -> CustomExtension {
-    let bits = usages
-        .iter()
-        .fold(0_u8, |bits, usage| bits | (0x80 >> *usage as u8));
-    let unused = u8::try_from(bits.trailing_zeros()).unwrap_or_default();
-    extension(&[2, 5, 29, 15], tlv(0x03, &[unused, bits]), critical)
-}
-
-fn extended_key_usage(purposes: &[Purpose], critical: bool) -> CustomExtension {
-    let oids = purposes.iter().flat_map(|purpose| {
-        let id_kp = [0x2b, 6, 1, 5, 5, 7, 3, *purpose as u8];
-        tlv(0x06, &id_kp)
-    });
-    let content = tlv(0x30, &oids.collect::<Vec<_>>());
-    extension(&[2, 5, 29, 37], content, critical)
-}
-
-fn extension(oid: &[u64], content: Vec<u8>, critical: bool) -> CustomExtension {
-    let mut extension = CustomExtension::from_oid_content(oid, content);
-    extension.set_criticality(critical);
-    extension
-}
-
-/// One DER element of less than 256 bytes.
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
-    let head: &[u8] = if length < 0x80 {
-        &[tag, length]
-    } else {
-        &[tag, 0x81, length]
-    };
-    [head, content].concat()
 }
 
 /// Two certificates of one issuer must differ in it. Positive in DER.

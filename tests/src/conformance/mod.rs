@@ -2,6 +2,7 @@
 //! they are about and puts it to Callgate, to the crate `spiffe` and to go-spiffe.
 
 mod bundle;
+mod der;
 mod go;
 mod mint;
 mod subject;
