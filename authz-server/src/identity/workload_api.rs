@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use callgate_policy::TrustDomain;
+use callgate_policy::{SpiffeId, TrustDomain};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use spiffe::{WorkloadApiClient, WorkloadApiError, X509Bundle, X509Context};
 use tokio::{
@@ -56,6 +56,8 @@ const ORIGIN: &str = "Workload API";
 #[derive(Debug)]
 pub struct NoIdentity {
     address: WorkloadApiAddress,
+    patience: Duration,
+    /// What went wrong last.
     fault: Fault,
 }
 
@@ -92,15 +94,25 @@ impl Heard {
     pub(crate) async fn first(
         address: &WorkloadApiAddress,
     ) -> Result<(Self, Credential), NoIdentity> {
+        Self::within(address, FIRST).await
+    }
+
+    async fn within(
+        address: &WorkloadApiAddress,
+        patience: Duration,
+    ) -> Result<(Self, Credential), NoIdentity> {
         let (started, mut wait) = (Instant::now(), RETRY);
         loop {
             let fault = match Self::once(address).await {
                 Ok(first) => return Ok(first),
                 Err(fault) => fault,
             };
-            if started.elapsed() + wait > FIRST {
-                let address = address.clone();
-                return Err(NoIdentity { address, fault });
+            if started.elapsed() + wait > patience {
+                return Err(NoIdentity {
+                    address: address.clone(),
+                    patience,
+                    fault,
+                });
             }
             if wait == RETRY {
                 tracing::warn!(%address, "waiting for the {ORIGIN}: {fault}");
@@ -114,7 +126,7 @@ impl Heard {
         let mut stream = address.listen().await?;
         let heard = timeout(ANSWER, hear(&mut stream)).await;
         let context = heard.unwrap_or(Err(Fault::Silent))?;
-        let credential = credential(&context)?;
+        let credential = credential(&context, None)?;
         let heard = Self {
             address: address.clone(),
             stream,
@@ -208,7 +220,7 @@ impl Agent {
         if !faults.is_empty() {
             self.feed.fault(faults.join("; "));
         }
-        match credential(context) {
+        match credential(context, Some(self.identity.current().id())) {
             Ok(credential) => self.identity.renew(credential, now),
             Err(fault) => self.identity.keep(format!("{ORIGIN}: {fault}")),
         }
@@ -246,9 +258,15 @@ async fn hear(stream: &mut Contexts) -> Result<X509Context, Fault> {
     }
 }
 
-/// The first SVID is the default one (SPIFFE Workload API, section 5.3).
-fn credential(context: &X509Context) -> Result<Credential, Fault> {
-    let svid = context.default_svid().ok_or(Fault::NoSvid)?;
+/// Of several SVIDs, that of whom we are already; else the first, which is the default
+/// one (SPIFFE Workload API, section 5.3).
+fn credential(context: &X509Context, ours: Option<&SpiffeId>) -> Result<Credential, Fault> {
+    let is_ours = |id: &str| ours.is_some_and(|ours| ours.as_str() == id);
+    let mut svids = context.svids().iter();
+    let svid = svids
+        .find(|svid| is_ours(&svid.spiffe_id().to_string()))
+        .or_else(|| context.default_svid())
+        .ok_or(Fault::NoSvid)?;
     let chain = svid.cert_chain().iter();
     let chain = chain.map(|der| der.as_bytes().to_vec()).collect();
     let key = PrivatePkcs8KeyDer::from(svid.private_key().as_bytes().to_vec());
@@ -294,7 +312,7 @@ impl fmt::Display for NoIdentity {
             f,
             "`--workload-api {}`: no identity in {} s: {}",
             self.address,
-            FIRST.as_secs(),
+            self.patience.as_secs(),
             self.fault
         )
     }
@@ -305,6 +323,19 @@ impl std::error::Error for NoIdentity {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_agent_that_is_not_there_is_named_with_what_went_wrong() {
+        let directory = tempfile::tempdir().unwrap();
+        let address = format!("unix:{}/none.sock", directory.path().display());
+        let address = address.parse().unwrap();
+        let outcome = Heard::within(&address, Duration::from_millis(250)).await;
+        let error = outcome.map(|_| ()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("--workload-api {address}")) && error.contains("no identity"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn attempts_are_spaced_and_go_on() {
