@@ -40,7 +40,7 @@ fn file(path: &Path) -> anyhow::Result<Source> {
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(Source::new(path.display().to_string(), bytes))
+    Ok(Source::new(path.display().to_string(), bytes).found_alone())
 }
 
 fn is_test(path: &Path) -> bool {

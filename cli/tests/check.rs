@@ -170,3 +170,34 @@ fn what_is_not_text_is_a_finding_not_a_failure() {
         outcome.stdout
     );
 }
+
+#[test]
+fn who_may_write_a_policy_is_checked_where_it_is_known() {
+    let mesh = "kind: MeshPolicy\nmetadata: {name: mesh}\nspec:\n  trustDomain: example.org\n  \
+        authors:\n    - {directory: teams/shop, forServices: [/ns/shop/sa/*]}\n";
+    let policy = "kind: ServicePolicy\nmetadata: {name: orders}\n\
+        spec: {services: [/ns/shop/sa/orders]}\n";
+    let dir = directory(&[
+        ("policies/mesh.yaml", mesh),
+        ("policies/teams/shop/orders.yaml", policy),
+    ]);
+    let whole = callgate(dir.path(), &["check", "policies"]);
+    assert_eq!(whole.code, Some(0), "{}{}", whole.stdout, whole.stderr);
+    let named = [
+        "check",
+        "policies/mesh.yaml",
+        "policies/teams/shop/orders.yaml",
+    ];
+    assert_eq!(callgate(dir.path(), &named).code, Some(0));
+    let dir = directory(&[
+        ("policies/mesh.yaml", mesh),
+        ("policies/teams/shopping/orders.yaml", policy),
+    ]);
+    let elsewhere = callgate(dir.path(), &["check", "policies"]);
+    assert_eq!(elsewhere.code, Some(1));
+    let told = elsewhere.stdout + &elsewhere.stderr;
+    assert!(
+        told.contains("error[CG312]") && told.contains("policies/teams/shopping/orders.yaml"),
+        "{told}"
+    );
+}

@@ -241,6 +241,8 @@ fn headers_that_override_go_unless_the_service_keeps_them() {
         host.trailers
             .push(("x-callgate-caller".to_owned(), b"forged".to_vec()));
         host.trailers
+            .push(("x_forwarded-client-cert".to_owned(), b"URI=forged".to_vec()));
+        host.trailers
             .push(("grpc-status".to_owned(), b"0".to_vec()));
         let mut exchange = plain();
         let _ = exchange.request_headers(&mut host);
@@ -257,6 +259,7 @@ fn headers_that_override_go_unless_the_service_keeps_them() {
             .collect();
         assert_eq!(names.contains(&"x-rewrite-url"), kept > 0);
         assert!(!names.contains(&"x-callgate-caller") && names.contains(&"grpc-status"));
+        assert!(!names.contains(&"x_forwarded-client-cert"), "{names:?}");
     }
 }
 

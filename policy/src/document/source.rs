@@ -6,6 +6,8 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct Source {
     name: String,
+    /// Its path relative to the directory of policies, where that is known.
+    place: Option<String>,
     text: String,
     /// Byte offsets at which the lines begin; the first is 0.
     line_starts: Vec<u32>,
@@ -52,26 +54,43 @@ impl Source {
                 )
             }
         };
+        let name = name.into();
         let mut dropped = 0;
         if let Some(rest) = text.strip_prefix('\u{feff}') {
             dropped = offset(text.len().saturating_sub(rest.len()));
             text = rest.to_owned();
         }
         Self {
-            name: name.into(),
+            place: Some(name.clone()),
+            name,
             line_starts: line_starts(&text),
             text,
             not_utf8_at: not_utf8_at.map(|at| at.saturating_sub(dropped)),
         }
     }
 
-    /// The same text under another name.
+    /// The same file, shown under another name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             ..self
         }
+    }
+
+    /// The same file, which was found by itself: where it is among the policies nobody
+    /// knows, so it is held to no directory.
+    #[must_use]
+    pub fn found_alone(self) -> Self {
+        Self {
+            place: None,
+            ..self
+        }
+    }
+
+    /// Its path relative to the directory of policies, where that is known.
+    pub(super) fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// The name under which the file was given.

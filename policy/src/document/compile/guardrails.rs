@@ -4,7 +4,7 @@ use super::{
     super::{
         finding::{Finding, Quoted},
         raw::{Author, Exception, Mesh, Written},
-        source::Span,
+        source::{Source, Span},
     },
     Code, Compiler, trust,
 };
@@ -147,9 +147,10 @@ impl<'a> Compiler<'a, '_> {
         let Some((authors, at)) = &self.guard.authors else {
             return;
         };
-        let file = self.file(written.span);
+        let source = self.sources.get(written.span.file as usize);
+        let place = source.and_then(Source::place);
         let mut entitled = authors.iter().filter(|one| one.is_about(service));
-        if entitled.clone().any(|one| one.is_by(&file, namespace)) {
+        if entitled.clone().any(|one| one.is_by(place, namespace)) {
             return;
         }
         let message = format!("this document may not be the policy of `{service}`");
@@ -190,9 +191,9 @@ impl Permission<'_> {
         self.services.iter().any(|one| one.matches(service))
     }
 
-    /// Whether a document in `file` is by this author. An entry without a place, which
+    /// Whether a document in the file at `place` is by this author. An entry without a place, which
     /// was found to be wrong, is nobody's.
-    fn is_by(&self, file: &str, namespace: Option<&Written<'_>>) -> bool {
+    fn is_by(&self, place: Option<&str>, namespace: Option<&Written<'_>>) -> bool {
         let Author {
             directory,
             namespace: wanted,
@@ -200,9 +201,10 @@ impl Permission<'_> {
         } = self.author;
         let in_directory = directory.as_ref().is_none_or(|directory| {
             directory.text == "."
-                || file
-                    .strip_prefix(&*directory.text)
-                    .is_some_and(|rest| rest.starts_with('/'))
+                || place.is_none_or(|place| {
+                    let below = place.strip_prefix(&*directory.text);
+                    below.is_some_and(|rest| rest.starts_with('/'))
+                })
         });
         let in_namespace = wanted
             .as_ref()
