@@ -824,3 +824,22 @@ fn a_revocation_holds_for_every_name_of_a_caller() {
 fn gate_reason(gate: &Gate, leaf: &Certificate) -> String {
     reason(&gate.check(&ask(Some(leaf), ORDERS, "GET /orders")))
 }
+
+#[test]
+fn a_revoked_proxy_gets_no_answer_on_the_connection_that_it_has() {
+    let root = Authority::root("root");
+    let live = live(&root, DOCUMENTS);
+    let gate = Gate::of(Arc::clone(&live));
+    let orders = proxy(&root, ORDERS);
+    let check = ask(Some(&root.leaf(|_| {})), ORDERS, "GET /orders");
+    let cause = || match gate.authorizer.check(Asker::Proxy(&orders), &check, now()) {
+        Ok(_) => "answered",
+        Err(Unanswered::Proxy(fault)) => fault.cause(),
+        Err(Unanswered::Invalid(_)) => "invalid",
+    };
+    assert_eq!(cause(), "answered");
+    revoke(&live, &REVOKED.replace("sa/checkout", "sa/orders"));
+    assert_eq!(cause(), "identity-revoked");
+    live.set_revocations(crate::revocation::Revocations::default());
+    assert_eq!(cause(), "answered", "lifted");
+}

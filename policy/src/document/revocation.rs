@@ -99,14 +99,10 @@ pub fn holds_only_revocations(source: &Source, options: &LoadOptions) -> bool {
     parsed.whole && !parsed.documents.is_empty() && parsed.documents.iter().all(is_revocation)
 }
 
-/// Reads the revocations of one file. Other documents are passed over; if one of them
-/// cannot even be parsed, each document of the file is read by itself.
+/// Reads the revocations of one file, each document by itself: what cannot be parsed
+/// in one is no matter to the next. Other documents are passed over.
 #[must_use]
 pub fn load_revocations(source: &Source, options: &LoadOptions) -> LoadedRevocations {
-    let mut loaded = LoadedRevocations::default();
-    if !may_hold_revocations(source.text()) || read_part(source, 0, options, &mut loaded) {
-        return loaded;
-    }
     let mut loaded = LoadedRevocations::default();
     for (skipped, text) in parts(source.text()) {
         if may_hold_revocations(text) {
@@ -123,14 +119,9 @@ pub fn load_revocations(source: &Source, options: &LoadOptions) -> LoadedRevocat
     loaded
 }
 
-/// Adds what `source` says, which begins after line `skipped` of its file. False if it
-/// cannot be parsed to its end: then nothing in it counts.
-fn read_part(
-    source: &Source,
-    skipped: u32,
-    options: &LoadOptions,
-    loaded: &mut LoadedRevocations,
-) -> bool {
+/// Adds what `source` says, which begins after line `skipped` of its file. If it cannot
+/// be parsed to its end, nothing in it counts.
+fn read_part(source: &Source, skipped: u32, options: &LoadOptions, loaded: &mut LoadedRevocations) {
     let mut sink = Sink::default();
     let parsed = yaml::parse(0, source, &options.limits, &mut sink);
     if !parsed.whole {
@@ -138,9 +129,9 @@ fn read_part(
         if source.text().contains(KIND) {
             loaded.tell(&sink.into_kept(), source, skipped);
         }
-        return false;
+        return;
     }
-    let extents = extents(&parsed.documents, true);
+    let extents = extents(&parsed.documents, parsed.whole);
     for (node, extent) in parsed.documents.into_iter().zip(extents) {
         if is_revocation(&node) {
             let mut own = sink.take(|finding| extent.holds(finding.span));
@@ -154,7 +145,6 @@ fn read_part(
             loaded.tell(&own.into_kept(), source, skipped);
         }
     }
-    true
 }
 
 impl LoadedRevocations {
@@ -232,7 +222,8 @@ fn is_revocation(node: &Node<'_>) -> bool {
 
 /// The documents of a text, each with the number of lines before it. A line that begins
 /// with `---` is a marker wherever it stands, within a quoted or a block text too
-/// (YAML 1.2, section 9.1.2), so nothing has to be parsed to find them.
+/// (YAML 1.2, section 9.1.2), so nothing has to be parsed to find them; and nothing is,
+/// because the parser takes one for text after a lone `>`.
 fn parts(text: &str) -> impl Iterator<Item = (u32, &str)> {
     let mut rest = Some((0_u32, text));
     std::iter::from_fn(move || {

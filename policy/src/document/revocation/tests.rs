@@ -115,6 +115,11 @@ fn no_slip_beside_it_holds_one_back() {
             good(4),
         ),
         (
+            "what the parser takes for the beginning of a text",
+            format!(">\n---\n{GOOD}"),
+            good(3),
+        ),
+        (
             "a hidden character in a policy",
             format!("kind: Service\u{202e}Policy\n---\n{GOOD}"),
             good(3),
