@@ -199,4 +199,79 @@ mod tests {
             assert_eq!(twins(der).count(), 0, "{der:x?}");
         }
     }
+
+    /// What an outsider might try besides: other encodings of the same numbers, numbers
+    /// beyond the group, other lengths, bytes behind.
+    #[test]
+    fn no_third_certificate_verifies() {
+        use crate::{
+            mint::{Authority, now},
+            svid::{PeerCertificate, Verifier},
+        };
+        let root = Authority::root("root");
+        let verifier = Verifier::new([root.bundle("example.org")]);
+        let leaf = root.leaf(|_| {}).der().to_vec();
+        let verifies = |der: Vec<u8>| {
+            let leaf = PeerCertificate::from_der(der);
+            verifier.verify(&leaf, Vec::new, now()).is_ok()
+        };
+        let parts = Parts::of(&leaf).unwrap();
+        let (r, []) = read(INTEGER, parts.r).unwrap() else {
+            panic!("more than r")
+        };
+        let sealed = |pair: Vec<u8>, unused: u8| {
+            let bits = [&[unused], &*tlv(SEQUENCE, &pair)].concat();
+            tlv(SEQUENCE, &[parts.signed, &tlv(BIT_STRING, &bits)].concat())
+        };
+        let (r_der, s_der) = (integer(r), integer(parts.s));
+        let zero = |number: &[u8]| tlv(INTEGER, &[&[0, 0], number].concat());
+        let beyond = |number: &[u8]| {
+            // n + s: n − (n − s), with n added instead.
+            let mut sum = vec![0; P256.len() + 1];
+            let padded = [vec![0; 33 - number.len()], number.to_vec()].concat();
+            let order = [&[0], &P256[..]].concat();
+            let mut carry = 0_u16;
+            for at in (0..sum.len()).rev() {
+                let digit = u16::from(padded[at]) + u16::from(order[at]) + carry;
+                sum[at] = digit.to_le_bytes()[0];
+                carry = digit >> 8;
+            }
+            integer(&sum)
+        };
+        assert!(verifies(sealed([&*r_der, &s_der].concat(), 0)), "itself");
+        let (content, _) = read(SEQUENCE, &leaf).unwrap();
+        let long = content.len().to_be_bytes();
+        for (name, der) in [
+            ("r with a zero", sealed([&*zero(r), &s_der].concat(), 0)),
+            (
+                "s with a zero",
+                sealed([&*r_der, &zero(parts.s)].concat(), 0),
+            ),
+            (
+                "s beyond the group",
+                sealed([&*r_der, &beyond(parts.s)].concat(), 0),
+            ),
+            (
+                "r beyond the group",
+                sealed([&*beyond(r), &s_der].concat(), 0),
+            ),
+            ("exchanged", sealed([&*s_der, &r_der].concat(), 0)),
+            (
+                "a third number",
+                sealed([&*r_der, &s_der, &s_der].concat(), 0),
+            ),
+            ("unused bits", sealed([&*r_der, &s_der].concat(), 1)),
+            ("bytes behind", [&*leaf, &[0]].concat()),
+            (
+                "a longer length",
+                [&[SEQUENCE, 0x83], &long[long.len() - 3..], content].concat(),
+            ),
+            (
+                "an indefinite length",
+                [&[SEQUENCE, 0x80], content, &[0, 0]].concat(),
+            ),
+        ] {
+            assert!(!verifies(der), "{name}");
+        }
+    }
 }
