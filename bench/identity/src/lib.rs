@@ -54,7 +54,10 @@ impl Authority {
     /// When it cannot be signed.
     pub fn leaf(&self, number: usize) -> Result<Leaf> {
         let mut params = CertificateParams::default();
-        let id = format!("spiffe://{TRUST_DOMAIN}/ns/shop-{}/sa/app-{number}", number % 100);
+        let id = format!(
+            "spiffe://{TRUST_DOMAIN}/ns/shop-{}/sa/app-{number}",
+            number % 100
+        );
         params.subject_alt_names = vec![SanType::URI(id.try_into()?)];
         params
             .distinguished_name

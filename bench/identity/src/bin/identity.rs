@@ -84,9 +84,13 @@ fn main() -> anyhow::Result<()> {
             .map(|leaf| PeerCertificate::from_der(leaf.der.clone()))
             .collect();
         let timed = [
-            time(&flat_leaves, |leaf, now| verify(&verifier, leaf, &flat, now))?,
+            time(&flat_leaves, |leaf, now| {
+                verify(&verifier, leaf, &flat, now)
+            })?,
             time(&deep_leaves, |leaf, now| verify(&other, leaf, &deep, now))?,
-            time(&flat_leaves, |leaf, now| verify(&verifier, leaf, &flat, now))?,
+            time(&flat_leaves, |leaf, now| {
+                verify(&verifier, leaf, &flat, now)
+            })?,
             time(&peers, |peer, now| {
                 verifier.verify(peer, Vec::new, now)?;
                 Ok(())
@@ -190,7 +194,13 @@ fn publish(figures: &[Figure], crowd: &Crowd, out: &Path) -> anyhow::Result<()> 
     }
     let mut memory = Table::new(
         "Many leaves, each shown once (live bytes, counted)",
-        &["leaves shown", "remembered", "memory", "at most", "bytes a leaf"],
+        &[
+            "leaves shown",
+            "remembered",
+            "memory",
+            "at most",
+            "bytes a leaf",
+        ],
     );
     let megabytes = |bytes: f64| format!("{:.1} MB", bytes / 1e6);
     let entries = f64::from(u32::try_from(crowd.entries)?);
@@ -205,16 +215,15 @@ fn publish(figures: &[Figure], crowd: &Crowd, out: &Path) -> anyhow::Result<()> 
         let figure = figures.iter().find(|figure| figure.what == what);
         figure.map_or(f64::NAN, |figure| figure.p50_us)
     };
-    let most = |what: &str, limit, measured, unit| {
-        Target::new(what, Limit::AtMost(limit), measured, unit)
-    };
+    let most =
+        |what: &str, limit, measured, unit| Target::new(what, Limit::AtMost(limit), measured, unit);
     Report {
         name: "identity",
         machine: Machine::this(),
         tables: vec![table, memory],
         targets: vec![
             most("a new leaf, p50", 150.0, of(KINDS[0]), " µs"),
-            most("a remembered leaf, p50", 1.0, of(KINDS[3]), " µs"),
+            most("a remembered leaf, from PEM, p50", 1.0, of(KINDS[2]), " µs"),
             most(
                 "memory for 100,000 leaves",
                 64.0,
