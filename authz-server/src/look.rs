@@ -81,8 +81,12 @@ impl Drop for Looker {
     }
 }
 
-/// Without a watcher, polling alone finds every change, later.
+/// Without a watcher, polling alone finds every change, later. The system has few of
+/// them for each user (128 by default on Linux), and proxies need some as well.
 fn watch(watched: &[Watched], wake: mpsc::SyncSender<Wake>) -> Option<RecommendedWatcher> {
+    if watched.is_empty() {
+        return None;
+    }
     let told = move |event: notify::Result<Event>| {
         if event.is_ok_and(|event| is_change(event.kind)) {
             let _ = wake.try_send(Wake::Changed);
