@@ -19,6 +19,7 @@ use callgate_wire::xfcc::{Element, Xfcc, XfccError, without_chains};
 use super::call::Call;
 use crate::{
     live::Snapshot,
+    metrics::Metrics,
     record::Source,
     svid::{PeerCertificate, PemError, Svid, fingerprint_of_hex},
 };
@@ -86,6 +87,7 @@ impl<'s> Original<'s> {
         call: &Call<'_>,
         peer: &Svid,
         snapshot: &'s Snapshot,
+        metrics: &Metrics,
         now: Timestamp,
     ) -> Option<Self> {
         let set = &snapshot.policies()?.set;
@@ -94,7 +96,7 @@ impl<'s> Original<'s> {
             return None;
         }
         match Assertion::read(header, peer) {
-            Ok(assertion) => Some(assertion?.verified(snapshot, now)),
+            Ok(assertion) => Some(assertion?.verified(snapshot, metrics, now)),
             Err(error) => {
                 tracing::debug!(%error, forwarder = %peer.id, "what a forwarder says is refused");
                 Some(Self {
@@ -175,7 +177,12 @@ impl Assertion {
 
     /// The certificate speaks for itself, if it is there: the forwarder saw it at a
     /// handshake, which may be long ago.
-    fn verified(self, snapshot: &Snapshot, now: Timestamp) -> Original<'_> {
+    fn verified<'s>(
+        self,
+        snapshot: &'s Snapshot,
+        metrics: &Metrics,
+        now: Timestamp,
+    ) -> Original<'s> {
         let Self {
             id,
             sha256,
@@ -189,6 +196,7 @@ impl Assertion {
             Some(Ok(_)) => (Err(IdentityFault::Invalid), None),
             Some(Err(error)) => {
                 tracing::debug!(%error, sha256, "a forwarded certificate is refused");
+                metrics.count_svid_failure(error.cause());
                 (Err(error.fault()), error.into_known())
             }
         };

@@ -12,30 +12,25 @@ mod asker;
 mod call;
 mod forwarded;
 mod id;
+mod peer;
 
 use std::sync::Arc;
 
-use callgate_policy::{
-    Caller, Decision, IdentityFault, Reason, Request, SpiffeId, Timestamp, Verdict,
-    document::Revocation,
-};
-use callgate_wire::{
-    envoy::service::auth::v3::{CheckRequest, CheckResponse},
-    xfcc::Xfcc,
-};
+use callgate_policy::{Caller, Decision, Reason, Request, SpiffeId, Timestamp, Verdict};
+use callgate_wire::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 
 use self::{
     answer::Passage,
     call::Call,
     forwarded::{ClientCert, Original},
     id::{DecisionId, DecisionIds},
+    peer::Peer,
 };
 use crate::{
     identity::Asker,
     live::{Live, Snapshot},
-    metrics::{Metrics, NOT_PEM},
+    metrics::Metrics,
     record::{Inputs, Record, Recorder, Source},
-    svid::{self, PeerCertificate, Svid, SvidError},
 };
 
 pub use asker::Unanswered;
@@ -48,17 +43,6 @@ pub struct Authorizer {
     recorder: Recorder,
     metrics: Arc<Metrics>,
     ids: DecisionIds,
-}
-
-/// What came of the caller's certificate.
-struct Identity<'s> {
-    svid: Result<Arc<Svid>, IdentityFault>,
-    /// Whose certificate it is, if it ever verified.
-    known: Option<Arc<Svid>>,
-    /// Of a certificate that did not.
-    unknown_sha256: Option<String>,
-    /// Of a caller who is revoked: by what.
-    revocation: Option<&'s Revocation>,
 }
 
 impl Authorizer {
@@ -94,67 +78,23 @@ impl Authorizer {
         let Some(policies) = snapshot.policies() else {
             return Ok(self.unavailable(&call, &snapshot, &id, now));
         };
-        let identity = self.identify(&call, &snapshot, now).revoked(&snapshot, now);
-        let peer = identity.svid.as_ref().ok();
-        let original = peer.and_then(|peer| Original::of(&call, peer, &snapshot, now));
-        let request = request(&call, &identity, original.as_ref());
+        let peer = Peer::of(&call, &snapshot, &self.metrics, now);
+        let svid = peer.svid.as_ref().ok();
+        let original =
+            svid.and_then(|svid| Original::of(&call, svid, &snapshot, &self.metrics, now));
+        let request = request(&call, &peer, original.as_ref());
         let decision = policies.set.decide(&request, now);
         self.metrics.count(decision.reason, decision.enforced);
         self.recorder.append(&Record {
-            forwarder: original.is_some().then(|| identity.source()),
+            forwarder: original.is_some().then(|| peer.source()),
             source: match &original {
                 Some(original) => original.source(&decision),
-                None => identity.source(),
+                None => peer.source(),
             },
-            revocation: revocation(&identity, original.as_ref()),
+            revocation: revocation(&peer, original.as_ref()),
             ..record(&call, &decision, &snapshot, &id, now)
         });
         Ok(respond(&call, &request, &decision, &id))
-    }
-
-    /// Who calls, by the certificate of the connection.
-    fn identify<'s>(
-        &self,
-        call: &Call<'_>,
-        snapshot: &'s Snapshot,
-        now: Timestamp,
-    ) -> Identity<'s> {
-        let Some(certificate) = call.certificate else {
-            return Identity::faulty(IdentityFault::Missing, None);
-        };
-        let leaf = match snapshot.verifier().read(certificate) {
-            Ok(leaf) => leaf,
-            Err(error) => {
-                tracing::debug!(%error, "client certificate is not PEM");
-                self.metrics.count_svid_failure(NOT_PEM);
-                return Identity::faulty(IdentityFault::Invalid, None);
-            }
-        };
-        match snapshot
-            .verifier()
-            .verify(&leaf, || hints(call, &leaf), now)
-        {
-            Ok(svid) => Identity {
-                known: Some(Arc::clone(&svid)),
-                svid: Ok(svid),
-                unknown_sha256: None,
-                revocation: None,
-            },
-            Err(error) => {
-                tracing::debug!(%error, sha256 = leaf.sha256(), "client certificate is refused");
-                self.metrics.count_svid_failure(error.cause());
-                let fault = error.fault();
-                match error {
-                    SvidError::Expired(svid) => Identity {
-                        svid: Err(fault),
-                        known: Some(svid),
-                        unknown_sha256: None,
-                        revocation: None,
-                    },
-                    _ => Identity::faulty(fault, Some(leaf.sha256())),
-                }
-            }
-        }
     }
 
     /// Before the first valid set of policies: nobody is asked who they are.
@@ -180,23 +120,14 @@ impl Authorizer {
     }
 }
 
-/// The chain that our own proxy saw, if it sends one; unreadable, it is none.
-fn hints(call: &Call<'_>, leaf: &PeerCertificate) -> Vec<Vec<u8>> {
-    let chain = call
-        .client_cert
-        .and_then(|header| Xfcc::parse(header).ok())
-        .and_then(|xfcc| xfcc.chain().map(|chain| svid::chain_hints(&chain, leaf)));
-    chain.unwrap_or_default()
-}
-
 fn request<'a>(
     call: &'a Call<'_>,
-    identity: &'a Identity<'_>,
+    peer: &'a Peer<'_>,
     original: Option<&'a Original<'_>>,
 ) -> Request<'a> {
     let original = original.map(|original| original.id.as_ref());
     Request {
-        caller: match (&identity.svid, original) {
+        caller: match (&peer.svid, original) {
             (Ok(svid), None) => Caller::Verified(&svid.id),
             (Ok(svid), Some(Ok(original))) => Caller::Forwarded {
                 original,
@@ -213,9 +144,9 @@ fn request<'a>(
 }
 
 /// What revokes the caller, or else its forwarder.
-fn revocation<'a>(identity: &Identity<'a>, original: Option<&Original<'a>>) -> Option<&'a str> {
+fn revocation<'a>(peer: &Peer<'a>, original: Option<&Original<'a>>) -> Option<&'a str> {
     let revocation = original.and_then(|original| original.revocation);
-    let revocation = revocation.or(identity.revocation);
+    let revocation = revocation.or(peer.revocation);
     revocation.map(|one| one.name.as_str())
 }
 
@@ -298,45 +229,6 @@ fn noted<'a>(
         traceparent: call.traceparent,
         proxy: call.proxy,
         revision: snapshot.revision(),
-    }
-}
-
-impl<'s> Identity<'s> {
-    fn source(&self) -> Source<'_> {
-        let known = self.known.as_deref();
-        Source {
-            id: known.map(|svid| svid.id.as_str()),
-            certificate_sha256: known
-                .map(|svid| svid.sha256.as_str())
-                .or(self.unknown_sha256.as_deref()),
-            not_before: known.map(|svid| svid.not_before),
-            not_after: known.map(|svid| svid.not_after),
-            issuer: known.map(|svid| &*svid.issuer),
-        }
-    }
-
-    const fn faulty(fault: IdentityFault, unknown_sha256: Option<String>) -> Self {
-        Self {
-            svid: Err(fault),
-            known: None,
-            unknown_sha256,
-            revocation: None,
-        }
-    }
-
-    /// The same, unless it is revoked. Of one that verified only: whoever shows a forged
-    /// certificate learns nothing of revocations. One that has expired as well is
-    /// revoked, because only that never passes, whatever Shadow setting there is.
-    fn revoked(self, snapshot: &'s Snapshot, now: Timestamp) -> Self {
-        let known = self.known.as_deref();
-        match known.and_then(|svid| snapshot.revocation_of(svid, now)) {
-            None => self,
-            Some(revocation) => Self {
-                svid: Err(IdentityFault::Revoked),
-                revocation: Some(revocation),
-                ..self
-            },
-        }
     }
 }
 

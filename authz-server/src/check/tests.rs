@@ -13,7 +13,7 @@ use crate::{
     identity::{Proxy, ProxyFault},
     mint::{Authority, CHECKOUT, at, now, uri},
     record::Sink,
-    svid::Verifier,
+    svid::{SvidError, Verifier, hex},
 };
 
 struct Gate {
@@ -608,7 +608,7 @@ fn a_certificate_is_revoked_with_its_twin_and_the_next_one_is_not() {
         .verify(&crate::mint::peer(&leaf), Vec::new, now())
         .unwrap();
     for fingerprint in svid.fingerprints() {
-        let fingerprint = svid::hex(&fingerprint);
+        let fingerprint = hex(&fingerprint);
         let by = format!("certificateSha256: \"{fingerprint}\"");
         revoke(&live, &REVOKED.replace("id: /ns/shop/sa/checkout", &by));
         let ask = |leaf| gate.check(&ask(Some(leaf), ORDERS, "GET /orders"));
