@@ -2,6 +2,7 @@
 //! a request.
 
 mod admin;
+mod config;
 mod connection;
 mod error;
 mod listen;
@@ -9,19 +10,16 @@ mod own;
 mod service;
 
 use std::{
-    collections::BTreeSet,
-    io,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use callgate_policy::{CallerPattern, TrustDomain, document::LoadOptions};
+use callgate_policy::document::LoadOptions;
 use rustls::ServerConfig;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    bundle::{BundleEndpoint, BundleFiles, Bundles, Endpoints},
+    bundle::{BundleFiles, Bundles, Endpoints},
     check::Authorizer,
     clock,
     health::Health,
@@ -36,6 +34,7 @@ use crate::{
     svid::Verifier,
 };
 
+pub use config::Config;
 pub use error::StartError;
 pub use listen::{Listen, ListenError};
 pub use own::IdentitySource;
@@ -45,34 +44,6 @@ use self::{
     own::{Keeping, Own},
     service::Answering,
 };
-
-/// What a server is told.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The directory of documents.
-    pub policies: PathBuf,
-    /// What relative identities belong to, if no `MeshPolicy` says so.
-    pub trust_domain: Option<TrustDomain>,
-    /// The file of each trust domain's roots.
-    pub trust_bundles: Vec<(TrustDomain, PathBuf)>,
-    /// Where trust domains publish their roots. One that has a file as well begins with
-    /// what is in the file.
-    pub bundle_endpoints: Vec<BundleEndpoint>,
-    /// The directory where bundles of endpoints are kept for the next start.
-    pub bundle_cache: Option<PathBuf>,
-    /// Where Checks are answered.
-    pub listen: Listen,
-    /// Where health and metrics are shown.
-    pub admin: Listen,
-    /// Where decision records go; None is standard output.
-    pub decision_log: Option<PathBuf>,
-    /// Who the server itself is. With an identity, Checks come over mutual TLS.
-    pub identity: Option<IdentitySource>,
-    /// Which proxies may connect then.
-    pub proxy_ids: Vec<CallerPattern>,
-    /// Listen without TLS where others can connect.
-    pub danger_plaintext: bool,
-}
 
 /// A server that runs. Dropped, it stops in its own time; [`Self::drain`] waits for it.
 #[derive(Debug)]
@@ -115,7 +86,9 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let health = Arc::new(Health::default());
     let live = Arc::new(Live::new(Verifier::new([])));
     let bundles = Bundles::new(Arc::clone(&live), Arc::clone(&health));
-    let bundle_files = check(config, &bundles)?;
+    config.check()?;
+    let bundle_files = BundleFiles::open(&bundles, &config.trust_bundles, clock::now())
+        .map_err(StartError::TrustBundle)?;
     let metrics = Arc::new(Metrics::default());
     let refused = Arc::new(RefusedProxies::new(Arc::clone(&metrics)));
     let own = Own::start(
@@ -227,51 +200,8 @@ impl Running {
     }
 }
 
-/// Everything that can be said without touching anything.
-fn check(config: &Config, bundles: &Arc<Bundles>) -> Result<BundleFiles, StartError> {
-    for (option, address) in listeners(config) {
-        let tls = option == CHECK && config.identity.is_some();
-        if !address.is_local() && !tls && !config.danger_plaintext {
-            return Err(StartError::Plaintext {
-                option,
-                address: address.clone(),
-            });
-        }
-    }
-    let path = &config.policies;
-    let metadata = std::fs::metadata(path).and_then(|found| {
-        if found.is_dir() {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::NotADirectory.into())
-        }
-    });
-    metadata.map_err(|error| StartError::Policies {
-        path: path.clone(),
-        error,
-    })?;
-    let offered = matches!(config.identity, Some(IdentitySource::WorkloadApi(_)));
-    if config.trust_bundles.is_empty() && config.bundle_endpoints.is_empty() && !offered {
-        return Err(StartError::NoTrustBundle);
-    }
-    let mut domains = BTreeSet::new();
-    for endpoint in &config.bundle_endpoints {
-        if !domains.insert(endpoint.trust_domain()) {
-            return Err(StartError::TwoEndpoints(endpoint.trust_domain().clone()));
-        }
-    }
-    BundleFiles::open(bundles, &config.trust_bundles, clock::now()).map_err(StartError::TrustBundle)
-}
-
-/// The option of the listener that TLS is for.
-const CHECK: &str = "--listen";
-
-const fn listeners(config: &Config) -> [(&'static str, &Listen); 2] {
-    [(CHECK, &config.listen), ("--admin", &config.admin)]
-}
-
 async fn bind(config: &Config) -> Result<(Bound, Bound), StartError> {
-    let [check, admin] = listeners(config).map(|(option, address)| async move {
+    let [check, admin] = config.listeners().map(|(option, address)| async move {
         address.bind().await.map_err(|error| StartError::Bind {
             option,
             address: address.clone(),

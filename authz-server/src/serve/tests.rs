@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use callgate_policy::TrustDomain;
 use callgate_wire::envoy::service::auth::v3::{
     CheckRequest, CheckResponse, authorization_client::AuthorizationClient,
 };
