@@ -54,7 +54,10 @@ impl Authority {
         refresh_hint: Duration,
         now: OffsetDateTime,
     ) -> Result<Self, IssuerError> {
-        let current = Ca::mint(&config.name, 1, config.intermediates, ttl, now)?;
+        let current = match &config.root {
+            Some(root) => Ca::given(root, &config.name, config.intermediates, now)?,
+            None => Ca::mint(&config.name, 1, config.intermediates, ttl, now)?,
+        };
         let roots = roots(&current, None, &[], &config.also_trusted);
         Ok(Self {
             domain: config.name.clone(),
@@ -258,6 +261,31 @@ mod tests {
         authority.replace(start()).unwrap();
         assert_eq!(authority.bundle().roots().len(), 1);
         assert!(!authority.bundle().roots().contains(&first));
+    }
+
+    #[test]
+    fn a_given_root_signs_until_it_is_rotated() {
+        let domain = TrustDomain::parse("example.org").unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = start() + Duration::from_secs(30);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let mut config = Domain::new(domain);
+        config.root = Some(crate::SigningRoot::new(
+            certificate.clone(),
+            rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        ));
+        let mut authority = Authority::new(&config, TTL, Duration::from_secs(5), start()).unwrap();
+        assert_eq!(
+            authority.bundle().roots(),
+            std::slice::from_ref(&certificate)
+        );
+        let svid = authority.sign(&id(), TTL, start()).unwrap();
+        assert_eq!(svid.not_after(), start() + Duration::from_secs(30));
+        authority.rotate(start()).unwrap();
+        assert_eq!(authority.bundle().roots().len(), 2);
+        assert_eq!(authority.bundle().roots()[1], certificate);
     }
 
     #[test]

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use callgate_policy::{SpiffeId, TrustDomain};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use crate::{DEVELOPMENT_ONLY, clock::whole_seconds, svid::Svid};
+use crate::{DEVELOPMENT_ONLY, clock::whole_seconds, config::SigningRoot, svid::Svid};
 
 /// Clocks of one machine agree; those of containers and test hosts nearly do.
 const BACKDATED: Duration = Duration::from_secs(10);
 
 /// What signs SVIDs for a while.
 pub(crate) struct Ca {
-    signer: CertifiedIssuer<'static, KeyPair>,
+    signer: Issuer<'static, KeyPair>,
     /// From the signer up to, and without, the root; empty when the root signs.
     intermediates: Vec<CertificateDer<'static>>,
     pub(crate) root: Root,
@@ -41,25 +42,52 @@ impl Ca {
         now: OffsetDateTime,
     ) -> Result<Self, rcgen::Error> {
         let not_after = whole_seconds(now + ttl);
-        let params = |name: &str| {
-            let name = format!("{DEVELOPMENT_ONLY} {name} {generation}");
-            authority(domain, &name, now, not_after)
-        };
-        let root = CertifiedIssuer::self_signed(params("root")?, KeyPair::generate()?)?;
-        let trusted = Root {
-            der: root.der().clone(),
+        let name = format!("{DEVELOPMENT_ONLY} root {generation}");
+        let params = authority(domain, &name, now, not_after)?;
+        let key = KeyPair::generate()?;
+        let root = Root {
+            der: params.self_signed(&key)?.der().clone(),
             not_after,
         };
-        let (mut signer, mut chain) = (root, Vec::new());
+        Self::below(root, Issuer::new(params, key), domain, intermediates, now)
+    }
+
+    /// The same with a root that somebody else made.
+    pub(crate) fn given(
+        given: &SigningRoot,
+        domain: &TrustDomain,
+        intermediates: u8,
+        now: OffsetDateTime,
+    ) -> Result<Self, rcgen::Error> {
+        let (_, parsed) = X509Certificate::from_der(&given.certificate)
+            .map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
+        let root = Root {
+            der: given.certificate.clone(),
+            not_after: parsed.validity().not_after.to_datetime(),
+        };
+        let signer = Issuer::from_ca_cert_der(&root.der, KeyPair::try_from(&given.key)?)?;
+        Self::below(root, signer, domain, intermediates, now)
+    }
+
+    fn below(
+        root: Root,
+        mut signer: Issuer<'static, KeyPair>,
+        domain: &TrustDomain,
+        intermediates: u8,
+        now: OffsetDateTime,
+    ) -> Result<Self, rcgen::Error> {
+        let mut chain = Vec::new();
         for level in 1..=intermediates {
-            let params = params(&format!("intermediate {level} of root"))?;
-            signer = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &signer)?;
-            chain.insert(0, signer.der().clone());
+            let name = format!("{DEVELOPMENT_ONLY} intermediate {level}");
+            let params = authority(domain, &name, now, root.not_after)?;
+            let key = KeyPair::generate()?;
+            chain.insert(0, params.signed_by(&key, &signer)?.der().clone());
+            signer = Issuer::new(params, key);
         }
         Ok(Self {
             signer,
             intermediates: chain,
-            root: trusted,
+            root,
             issued: now,
         })
     }

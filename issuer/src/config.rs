@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use callgate_policy::{SpiffeId, TrustDomain};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// One machine's mesh is smaller.
 const MAX_WORKLOADS: usize = 256;
@@ -45,10 +45,19 @@ pub struct Domain {
     pub name: TrustDomain,
     /// Certificates between a root and its leaves, at most 3.
     pub intermediates: u8,
+    /// What signs first, if somebody else made it: tests sign broken certificates with
+    /// the same key. Not to be had from the command line.
+    pub root: Option<SigningRoot>,
     /// Roots in its bundle that somebody else signs with.
     pub also_trusted: Vec<CertificateDer<'static>>,
     /// Where its bundle endpoint listens, on loopback.
     pub endpoint: Option<SocketAddr>,
+}
+
+/// A root with its key.
+pub struct SigningRoot {
+    pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 /// A trust domain of somebody else.
@@ -179,9 +188,31 @@ impl Domain {
         Self {
             name,
             intermediates: 0,
+            root: None,
             also_trusted: Vec::new(),
             endpoint: None,
         }
+    }
+}
+
+impl SigningRoot {
+    /// A CA certificate and its key; P-256 or P-384.
+    #[must_use]
+    pub const fn new(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Self {
+        Self { certificate, key }
+    }
+}
+
+impl Clone for SigningRoot {
+    fn clone(&self) -> Self {
+        Self::new(self.certificate.clone(), self.key.clone_key())
+    }
+}
+
+impl fmt::Debug for SigningRoot {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningRoot").finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,6 +55,7 @@ pub struct Issuer {
 struct State {
     registry: Mutex<Registry>,
     published: Mutex<Published>,
+    held: AtomicBool,
 }
 
 impl Issuer {
@@ -72,6 +76,7 @@ impl Issuer {
         let state = Arc::new(State {
             registry: Mutex::new(registry),
             published: Mutex::new(Published::new(config.directory.clone())),
+            held: AtomicBool::new(false),
         });
         state
             .publish()
@@ -176,6 +181,12 @@ impl Issuer {
         self.state.registry().renew(clock::now())
     }
 
+    /// Renews nothing while held, as an agent that hangs; what is due then comes when
+    /// it is let go.
+    pub fn hold(&self, held: bool) {
+        self.state.held.store(held, Ordering::Release);
+    }
+
     /// What a workload has now; nothing without an entry.
     #[must_use]
     pub fn snapshot(&self, name: &str) -> Option<Arc<Snapshot>> {
@@ -265,6 +276,9 @@ impl State {
     }
 
     fn look(&self, watched: &mut Watched) -> Result<(), IssuerError> {
+        if self.held.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let now = clock::now();
         for found in watched.look() {
             match found {

@@ -36,7 +36,7 @@ mod svid;
 mod workload_api;
 
 pub use bundle::{Bundle, BundleError};
-pub use config::{Config, ConfigError, Domain, Foreign, Workload};
+pub use config::{Config, ConfigError, Domain, Foreign, SigningRoot, Workload};
 pub use error::{IssuerError, StartError};
 pub use issuer::Issuer;
 pub use registry::Snapshot;

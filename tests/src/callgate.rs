@@ -23,6 +23,7 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Callgate {
     process: Process,
+    program: PathBuf,
     setup: Setup,
     /// Where it answers Checks.
     pub listen: SocketAddr,
@@ -78,13 +79,22 @@ impl Callgate {
     /// # Errors
     /// When it does not get there; the error has the end of its log.
     pub async fn start(setup: Setup) -> Result<Self> {
+        Self::start_as(artifact::callgate()?, setup).await
+    }
+
+    /// The same, run from `program`: an agent may know it by that.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_as(program: PathBuf, setup: Setup) -> Result<Self> {
         fs::create_dir_all(&setup.directory)?;
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = spawn(&setup, free, free)?;
+        let mut process = spawn(&program, &setup, free, free)?;
         let addresses = await_addresses(&mut process).await;
         let (listen, admin) = addresses.with_context(|| process.tail())?;
         let mut server = Self {
             process,
+            program,
             setup,
             listen,
             admin,
@@ -106,7 +116,7 @@ impl Callgate {
     /// # Errors
     /// As [`Self::start`].
     pub async fn restart(&mut self) -> Result<()> {
-        self.process = spawn(&self.setup, self.listen, self.admin)?;
+        self.process = spawn(&self.program, &self.setup, self.listen, self.admin)?;
         self.await_ready().await
     }
 
@@ -160,6 +170,16 @@ impl Callgate {
         .await
     }
 
+    /// Every record so far; the last line may still be on its way.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn records(&self) -> Result<Vec<Value>> {
+        let text = fs::read_to_string(self.setup.decisions())?;
+        let records = text.lines().map(serde_json::from_str);
+        Ok(records.filter_map(Result::ok).collect())
+    }
+
     async fn await_ready(&mut self) -> Result<()> {
         let admin = self.admin;
         let process = &mut self.process;
@@ -179,14 +199,9 @@ impl Callgate {
     }
 }
 
-fn spawn(setup: &Setup, listen: SocketAddr, admin: SocketAddr) -> Result<Process> {
+fn spawn(program: &Path, setup: &Setup, listen: SocketAddr, admin: SocketAddr) -> Result<Process> {
     let log = setup.directory.join("callgate.log");
-    Process::start(
-        "callgate",
-        &artifact::callgate()?,
-        &setup.args(listen, admin),
-        &log,
-    )
+    Process::start("callgate", program, &setup.args(listen, admin), &log)
 }
 
 /// Where it says that it listens: `listening check=ADDRESS admin=ADDRESS`.

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -14,9 +15,12 @@ use tempfile::TempDir;
 
 use crate::{
     artifact,
+    caller::{Caller, Http},
     callgate::{Callgate, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
+    mesh::{CONNECTION_AGE, Mesh, Still},
     pki::{CALLGATE, PARTNER_DOMAIN, Pki, TRUST_DOMAIN, spiffe_id},
+    process::eventually,
     sidecar::{Credentials, Host, Validation},
     upstream::Upstream,
 };
@@ -24,6 +28,8 @@ use crate::{
 /// Longer than a decision takes on the busiest machine, so that no test meets
 /// `authz-timeout` by accident.
 const PATIENT: &str = "5s";
+/// A secret reaches Envoy in milliseconds.
+const SERVED: Duration = Duration::from_secs(10);
 
 /// One kind of listener; each callee gets one of every kind asked for.
 pub type Face = (Host, Validation);
@@ -62,6 +68,8 @@ pub struct Gate {
     pub upstream: Upstream,
     /// Who signs.
     pub pki: Arc<Pki>,
+    /// Who renews the identities of the proxies and the server.
+    pub mesh: Mesh,
     directory: TempDir,
 }
 
@@ -107,6 +115,28 @@ impl Gate {
     pub fn address(&self, callee: &str, face: Face) -> Result<SocketAddr> {
         self.envoy
             .listener(&format!("{}_inbound", service(&spiffe_id(callee), face)))
+    }
+
+    /// Keeps the callee's certificate as it is while the value is there: Envoy resumes no
+    /// session that is older than its own certificate.
+    ///
+    /// # Errors
+    /// When a listener does not get there.
+    pub async fn still(&self, callee: &str, faces: &[Face]) -> Result<Still<'_>> {
+        let still = self.mesh.still().await?;
+        let leaf = self.mesh.leaf(&spiffe_id(callee))?;
+        let caller = Caller::new(Some(&self.pki.svid("/still")?))?;
+        for &face in faces {
+            let address = self.address(callee, face)?;
+            eventually(SERVED, "Envoy to show its new certificate", async || {
+                let tls = caller.handshake(address, Http::One).await?;
+                let shown = tls.get_ref().1.peer_certificates();
+                let shown = shown.and_then(|chain| chain.first());
+                Ok((shown == Some(&leaf)).then_some(()))
+            })
+            .await?;
+        }
+        Ok(still)
     }
 
     /// The callee's listener of that kind through the client-side sidecar of
@@ -156,7 +186,8 @@ impl Gate {
     ) -> Result<Client> {
         let (own, callee_id) = (spiffe_id(own), spiffe_id(expected));
         let directory = tempfile::tempdir_in(self.directory())?;
-        let own = Credentials::mint(&self.pki, &own, directory.path())?;
+        let (socket, roots) = (self.mesh.socket(&own)?, self.pki.root.bundle_pem());
+        let own = Credentials::served(&own, socket, &roots, directory.path())?;
         let names = own.name(Template::new(), Validation::Spiffe)?;
         let names = names
             .with("NODE", "client")
@@ -167,8 +198,10 @@ impl Gate {
             .with("INBOUND_PORT", 0)
             .with("CALLEE_ADDRESS", address.ip())
             .with("CALLEE_PORT", address.port())
-            .with("CALLEE_ID", callee_id);
-        let config = names.parse(&config_path(file))?;
+            .with("CALLEE_ID", callee_id)
+            .with("CONNECTION_AGE", CONNECTION_AGE);
+        let mut config = names.parse(&config_path(file))?;
+        own.reach(&mut config)?;
         let envoy = Envoy::start(&config, &directory.path().join("envoy")).await?;
         let address = envoy.listener(listener)?;
         Ok(Client {
@@ -275,6 +308,7 @@ impl GateBuilder {
             Some(authz) => Arc::clone(&authz.pki),
             None => Arc::new(Pki::new()?),
         };
+        let mesh = Mesh::start(&pki, directory.path()).await?;
         let server = self.start_server(&pki, directory.path()).await?;
         let authz = match (&server, &self.authz) {
             (Some(server), _) => Some(server.listen),
@@ -282,7 +316,7 @@ impl GateBuilder {
         };
         let upstream = Upstream::start().await?;
         let mut config = self.envoy_config(
-            &pki,
+            (&pki, &mesh),
             directory.path(),
             authz.context("no server")?,
             &upstream,
@@ -294,6 +328,7 @@ impl GateBuilder {
             server,
             upstream,
             pki,
+            mesh,
             directory,
         })
     }
@@ -321,7 +356,7 @@ impl GateBuilder {
 
     fn envoy_config(
         &self,
-        pki: &Pki,
+        (pki, mesh): (&Pki, &Mesh),
         directory: &Path,
         authz: SocketAddr,
         upstream: &Upstream,
@@ -329,7 +364,9 @@ impl GateBuilder {
         let mut config = json!({});
         let names = self.names(authz, upstream)?;
         for callee in &self.callees {
-            let own = Credentials::mint(pki, callee, directory)?;
+            let (socket, roots) = (mesh.socket(callee)?, pki.root.bundle_pem());
+            let own = Credentials::served(callee, socket, &roots, directory)?;
+            own.reach(&mut config)?;
             for &(host, validation) in &self.faces {
                 let names = own.name(names.clone(), validation)?;
                 let names = names.with("SERVICE", service(callee, (host, validation)));
@@ -365,14 +402,18 @@ impl GateBuilder {
 }
 
 fn write_bundles(pki: &Pki, directory: &Path) -> Result<Vec<(String, PathBuf)>> {
-    [(TRUST_DOMAIN, &pki.root), (PARTNER_DOMAIN, &pki.partner)]
-        .into_iter()
-        .map(|(domain, authority)| {
-            let path = directory.join(format!("{domain}.pem"));
-            fs::write(&path, authority.bundle_pem())?;
-            Ok((domain.to_owned(), path))
-        })
-        .collect()
+    let own = pki.root.bundle_pem() + &pki.second.bundle_pem();
+    [
+        (TRUST_DOMAIN, own),
+        (PARTNER_DOMAIN, pki.partner.bundle_pem()),
+    ]
+    .into_iter()
+    .map(|(domain, bundle)| {
+        let path = directory.join(format!("{domain}.pem"));
+        fs::write(&path, bundle)?;
+        Ok((domain.to_owned(), path))
+    })
+    .collect()
 }
 
 /// Every cluster that asks Callgate shows the certificate of that SDS file.

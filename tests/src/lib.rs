@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  pki ── mints ──► certificates, named by their defect
+//!  mesh ── renews ─► the identities of everything that runs, over SDS
 //!                        │
 //!  caller ──mTLS──► envoy ────────────► upstream   (reports what reached it)
 //!                     │
@@ -12,6 +13,7 @@
 //! as they stand: only their `${NAMES}` are filled in. Everything binds port 0, is
 //! awaited until it answers, and ends with the value that owns it.
 
+pub mod agent;
 pub mod artifact;
 pub mod authz;
 pub mod caller;
@@ -19,6 +21,8 @@ pub mod callgate;
 pub mod conformance;
 pub mod envoy;
 mod gate;
+pub mod lifetimes;
+pub mod mesh;
 pub mod pki;
 pub mod process;
 pub mod sidecar;

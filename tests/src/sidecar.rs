@@ -10,9 +10,14 @@ use serde_json::Value;
 
 use crate::{
     artifact,
-    envoy::{Template, config_path},
+    envoy::{Template, config_path, merge},
+    mesh,
     pki::{PARTNER_DOMAIN, Pki, Spec, TRUST_DOMAIN, spiffe_id},
 };
+
+/// The bundle of [`TRUST_DOMAIN`], by a name that means it to a workload of another
+/// trust domain as well. `ROOTCA` is the one of the workload's own.
+const OWN_BUNDLE: &str = "spiffe://example.org";
 
 /// What in the proxy asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,11 +107,21 @@ impl Validation {
     }
 }
 
-/// A proxy's own certificate and the bundle it believes, as files.
+/// A proxy's own certificate and the bundles it believes.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Where they are, in a directory named by the ID.
+    /// Where its files are, in a directory named by the ID.
     pub directory: PathBuf,
+    agent: Option<Agent>,
+}
+
+/// What serves them: the cluster's name and the socket.
+#[derive(Clone, Debug)]
+struct Agent {
+    cluster: String,
+    socket: PathBuf,
+    /// The secret by which callers and callees are believed.
+    believed: &'static str,
 }
 
 impl Credentials {
@@ -114,17 +129,19 @@ impl Credentials {
     #[must_use]
     pub fn of(id: &str, parent: &Path) -> Self {
         let directory = parent.join(id.replace(['/', ':'], "_"));
-        Self { directory }
+        Self {
+            directory,
+            agent: None,
+        }
     }
 
     /// Mints an SVID for `id` by the authority of its trust domain, and writes it below
-    /// `parent`.
+    /// `parent`: nothing renews it.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn mint(pki: &Pki, id: &str, parent: &Path) -> Result<Self> {
-        let own = Self::of(id, parent);
-        fs::create_dir_all(&own.directory)?;
+        let own = Self::in_files(id, &pki.root.bundle_pem(), parent)?;
         let authority = if spiffe_id(id).starts_with(&format!("spiffe://{PARTNER_DOMAIN}/")) {
             &pki.partner
         } else {
@@ -132,45 +149,123 @@ impl Credentials {
         };
         let svid = authority.issue(&Spec::svid(&spiffe_id(id)))?;
         svid.write_to(&own.directory)?;
-        fs::write(own.directory.join("bundle.pem"), pki.root.bundle_pem())?;
         Ok(own)
     }
 
-    /// Adds to `names` what `svid.yaml` and the file of that validation, filled in
-    /// here, are called. Callgate is believed by the strict one, whoever is let in.
+    /// Has the agent at `socket` serve the SVID of `id` and the bundles, renewed as it
+    /// goes; only those that no agent has are in files, from `roots`.
     ///
     /// # Errors
-    /// When they cannot be filled in.
-    pub fn name(&self, names: Template, validation: Validation) -> Result<Template> {
-        let at = |file: &str| self.directory.join(file).display().to_string();
-        let own = Template::new()
-            .with("TRUST_DOMAIN", TRUST_DOMAIN)
-            .with("TRUST_BUNDLE", at("bundle.pem"));
-        let svid = self.svid()?;
-        let bundle = self.fill(&own, &validation.config())?;
-        let strict = self.fill(&own, &Validation::Spiffe.config())?;
-        Ok(names
-            .with("SVID_SDS", svid.display())
-            .with("BUNDLE_SDS", bundle.display())
-            .with("CALLGATE_BUNDLE", strict.display()))
+    /// When these cannot be written.
+    pub fn served(id: &str, socket: PathBuf, roots: &str, parent: &Path) -> Result<Self> {
+        let mut own = Self::in_files(id, roots, parent)?;
+        own.agent = Some(Agent {
+            cluster: format!("agent_{}", mesh::name(id).replace('.', "-")),
+            socket,
+            believed: OWN_BUNDLE,
+        });
+        Ok(own)
     }
 
-    /// `svid.yaml`, filled in.
+    /// Believes the federated trust domains as well, as far as the agent knows them.
+    #[must_use]
+    pub fn believing_all(mut self) -> Self {
+        if let Some(agent) = &mut self.agent {
+            agent.believed = "ALL";
+        }
+        self
+    }
+
+    fn in_files(id: &str, roots: &str, parent: &Path) -> Result<Self> {
+        let own = Self::of(id, parent);
+        fs::create_dir_all(&own.directory)?;
+        fs::write(own.directory.join("bundle.pem"), roots)?;
+        Ok(own)
+    }
+
+    /// Adds to `names` where the SVID and the bundle of that validation come from.
+    /// Callgate is believed by the strict one, whoever is let in.
     ///
     /// # Errors
-    /// When it cannot be.
-    pub fn svid(&self) -> Result<PathBuf> {
+    /// When a file cannot be filled in.
+    pub fn name(&self, names: Template, validation: Validation) -> Result<Template> {
+        Ok(names
+            .with("SVID_SDS", self.svid()?)
+            .with("BUNDLE_SDS", self.bundle(validation)?)
+            .with("CALLGATE_BUNDLE", self.callgate_bundle()?))
+    }
+
+    /// Adds the agent's cluster to `config`, if there is one, from `envoy/agent.yaml`.
+    ///
+    /// # Errors
+    /// When it cannot be filled in.
+    pub fn reach(&self, config: &mut Value) -> Result<()> {
+        match &self.agent {
+            Some(agent) => merge(config, agent.config()?),
+            None => Ok(()),
+        }
+    }
+
+    /// The SVID's `SdsSecretConfig`.
+    ///
+    /// # Errors
+    /// When a file cannot be filled in.
+    pub fn svid(&self) -> Result<String> {
+        match &self.agent {
+            Some(agent) => Ok(agent.secret("default")),
+            None => self.file("svid", &config_path("svid.yaml")),
+        }
+    }
+
+    /// An agent serves the strict one only.
+    fn bundle(&self, validation: Validation) -> Result<String> {
+        match (&self.agent, validation) {
+            (Some(agent), Validation::Spiffe) => Ok(agent.secret(agent.believed)),
+            _ => self.file("bundle", &validation.config()),
+        }
+    }
+
+    fn callgate_bundle(&self) -> Result<String> {
+        match &self.agent {
+            Some(agent) => Ok(agent.secret(OWN_BUNDLE)),
+            None => self.bundle(Validation::Spiffe),
+        }
+    }
+
+    /// A secret in a file that is filled in here.
+    fn file(&self, name: &str, source: &Path) -> Result<String> {
         let at = |file: &str| self.directory.join(file).display().to_string();
-        let own = Template::new()
+        let names = Template::new()
             .with("SVID_CHAIN", at("chain.pem"))
             .with("SVID_KEY", at("key.pem"))
-            .with("SVID_DIRECTORY", self.directory.display());
-        self.fill(&own, &config_path("svid.yaml"))
-    }
-
-    fn fill(&self, names: &Template, source: &Path) -> Result<PathBuf> {
+            .with("SVID_DIRECTORY", self.directory.display())
+            .with("TRUST_DOMAIN", TRUST_DOMAIN)
+            .with("TRUST_BUNDLE", at("bundle.pem"));
         let path = self.directory.join(source.file_name().context("a file")?);
         fs::write(&path, names.fill(source)?)?;
-        Ok(path)
+        let config = format!("path_config_source: {{path: \"{}\"}}", path.display());
+        Ok(secret(name, &config))
     }
+}
+
+impl Agent {
+    fn secret(&self, name: &str) -> String {
+        let service = format!("{{envoy_grpc: {{cluster_name: {}}}}}", self.cluster);
+        let config = format!(
+            "api_config_source: {{api_type: GRPC, transport_api_version: V3, grpc_services: [{service}]}}"
+        );
+        secret(name, &config)
+    }
+
+    fn config(&self) -> Result<Value> {
+        Template::new()
+            .with("AGENT", &self.cluster)
+            .with("AGENT_SOCKET", self.socket.display())
+            .parse(&config_path("agent.yaml"))
+    }
+}
+
+/// Envoy's `SdsSecretConfig`.
+fn secret(name: &str, config: &str) -> String {
+    format!("{{name: \"{name}\", sds_config: {{resource_api_version: V3, {config}}}}}")
 }

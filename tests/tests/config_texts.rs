@@ -15,6 +15,7 @@ const FILES: [&str; 8] = [
     "client.yaml",
     "gateway.yaml",
     "probes.yaml",
+    "agent.yaml",
     "svid.yaml",
     "bundle.yaml",
     "bundle-optional.yaml",

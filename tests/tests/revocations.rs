@@ -162,7 +162,9 @@ async fn open_connection(gate: Arc<Gate>, host: Host, http: Http) -> Result<()> 
 async fn resumed_session(gate: Arc<Gate>, host: Host, version: TlsVersion) -> Result<()> {
     let name = format!("resumed-{}-{version:?}", host.name()).to_lowercase();
     let (id, identity) = somebody(&gate, &name)?;
-    let address = gate.address(ORDERS, (host, Validation::Spiffe))?;
+    let face = (host, Validation::Spiffe);
+    let address = gate.address(ORDERS, face)?;
+    let _still = gate.still(ORDERS, &[face]).await?;
     let caller = Caller::speaking(version, Some(&identity))?;
     let mut open = resuming(&caller, address, &name).await?;
     revoke(&gate, &[&id], &name, &mut open).await?;
@@ -268,6 +270,7 @@ async fn who_called(gate: Arc<Gate>) -> Result<()> {
 async fn a_lost_ca(_: Arc<Gate>) -> Result<()> {
     let faces = HOSTS.map(|host| (host, Validation::AcceptAny));
     let gate = gate().faces(&faces).start().await?;
+    let _still = gate.still(ORDERS, &faces).await?;
     let [own, old] = [&gate.pki.root, &gate.pki.foreign].map(Authority::bundle_pem);
     set_bundle(&gate, &format!("{own}{old}"))?;
     let mut callers = Vec::new();

@@ -40,13 +40,21 @@ impl Envoy {
     /// When there is no Envoy, or it does not take the configuration; the error has
     /// the end of its log.
     pub async fn start(config: &Value, directory: &Path) -> Result<Self> {
+        Self::start_as(&artifact::envoy()?, config, directory).await
+    }
+
+    /// The same, run from `program`: an agent may know it by that.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_as(program: &Path, config: &Value, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)?;
         let config_path = directory.join("envoy.json");
         fs::write(&config_path, serde_json::to_vec_pretty(config)?)?;
         let admin_path = directory.join("admin-address");
         let args = arguments(&config_path, &admin_path);
         let log = directory.join("envoy.log");
-        let mut process = Process::start("envoy", &artifact::envoy()?, &args, &log)?;
+        let mut process = Process::start("envoy", program, &args, &log)?;
 
         let started = Self::await_ready(&mut process, &admin_path).await;
         let (admin, listeners) = started.with_context(|| process.tail())?;

@@ -1,6 +1,7 @@
 //! What signs: a root, or an intermediate that carries its way up.
 
 use anyhow::Result;
+use callgate_issuer::SigningRoot;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyPair,
     KeyUsagePurpose, SanType, SerialNumber,
@@ -39,7 +40,15 @@ impl Authority {
     /// # Errors
     /// When a key cannot be made.
     pub fn root(trust_domain: &str) -> Result<Self> {
-        let params = ca_params(trust_domain, "root", Unusual::default())?;
+        Self::root_named(trust_domain, "root")
+    }
+
+    /// Another one, with a subject of its own: verifiers look for issuers by that.
+    ///
+    /// # Errors
+    /// When a key cannot be made.
+    pub fn root_named(trust_domain: &str, name: &str) -> Result<Self> {
+        let params = ca_params(trust_domain, name, Unusual::default())?;
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         Ok(Self {
             issuer,
@@ -74,6 +83,13 @@ impl Authority {
     #[must_use]
     pub fn der(&self) -> CertificateDer<'static> {
         self.issuer.der().clone()
+    }
+
+    /// The same and its key, for an issuer that is to sign as this authority.
+    #[must_use]
+    pub fn signing_root(&self) -> SigningRoot {
+        let key = self.issuer.key().serialize_der();
+        SigningRoot::new(self.der(), PrivatePkcs8KeyDer::from(key).into())
     }
 
     /// Signs a leaf.

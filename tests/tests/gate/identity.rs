@@ -81,6 +81,7 @@ async fn open_connection(gate: Arc<Gate>, host: Host, http: Http) -> Result<()> 
 async fn resumed(gate: Arc<Gate>, host: Host, version: TlsVersion) -> Result<()> {
     let path = order(host, &format!("resumed-{version:?}"));
     let address = gate.address(ORDERS, strict(host))?;
+    let _still = gate.still(ORDERS, &[strict(host)]).await?;
     let identity = short_lived(&gate)?;
     let caller = Caller::speaking(version, Some(&identity))?;
     for first in [true, false] {

@@ -1,7 +1,7 @@
 //! The gate at work: `make demo`.
 //!
 //! Two services, each behind a real Envoy with the configuration that ships, one
-//! `callgate serve`, identities minted on the spot, and real calls that show who
+//! `callgate serve`, identities that live for seconds from `callgate dev issuer`, and real calls that show who
 //! gets in, who does not, and why. Every call's answer is checked: a demo that only
 //! printed would one day lie.
 
@@ -31,7 +31,9 @@ async fn main() -> ExitCode {
 
 /// Tells the story; whether every step was answered as told.
 async fn run() -> Result<bool> {
-    println!("Starting callgate serve and an Envoy in front of each of two services ...\n");
+    println!(
+        "Starting callgate dev issuer (DEVELOPMENT ONLY), callgate serve, and an Envoy in front of\neach of two services ...\n"
+    );
     let mut stage = Stage::start().await?;
     let mut table = Table::default();
     if let Err(error) = story::tell(&mut stage, &mut table).await {
@@ -47,7 +49,8 @@ async fn run() -> Result<bool> {
 }
 
 async fn stay(stage: &Stage) -> Result<()> {
-    println!("\n{}", stage.invitation()?);
+    let (text, _kept) = stage.invitation().await?;
+    println!("\n{text}");
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,

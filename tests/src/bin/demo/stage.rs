@@ -9,10 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use callgate_tests::{
-    Host, Validation, artifact,
+    Host, Validation,
+    agent::{DevIssuer, Kept},
+    artifact,
     callgate::{Callgate, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
-    pki::{CALLGATE, Identity, Pki, TRUST_DOMAIN, spiffe_id},
+    pki::{CALLGATE, Identity, TRUST_DOMAIN, spiffe_id},
     process::Process,
     sidecar::Credentials,
     upstream::Upstream,
@@ -25,6 +27,8 @@ pub(crate) const ORDERS: &str = "/ns/shop/sa/orders";
 pub(crate) const STOCK: &str = "/ns/shop/sa/stock";
 const CHECKOUT: &str = "/ns/shop/sa/checkout";
 const WEB: &str = "/ns/shop/sa/web";
+/// Seconds that an SVID lives here; each is renewed when half of them are over.
+const SVID_TTL: u64 = 16;
 /// Where a newcomer reads them; the story edits a copy.
 const POLICIES: &str = "docs/demo/policies";
 
@@ -35,8 +39,8 @@ pub(crate) struct Stage {
     stock: Service,
     /// `callgate serve`.
     pub(crate) server: Callgate,
-    /// Who mints identities.
-    pub(crate) pki: Pki,
+    issuer: DevIssuer,
+    _own: Kept,
     directory: TempDir,
 }
 
@@ -50,27 +54,34 @@ impl Stage {
     /// Starts it all.
     pub(crate) async fn start() -> Result<Self> {
         let directory = scratch()?;
-        let pki = Pki::new()?;
-        let bundle = directory.path().join("ca.pem");
-        fs::write(&bundle, pki.root.bundle_pem())?;
-        let own = Credentials::mint(&pki, &spiffe_id(CALLGATE), directory.path())?;
+        let workloads = [
+            ("callgate", CALLGATE),
+            ("orders", ORDERS),
+            ("stock", STOCK),
+            ("checkout", CHECKOUT),
+            ("web", WEB),
+        ];
+        let issuer = DevIssuer::start(directory.path(), &workloads, SVID_TTL).await?;
+        let identity = directory.path().join("callgate");
+        let own = issuer.keep("callgate", &identity).await?;
         let policies = directory.path().join("policies");
         copy(&artifact::root().join(POLICIES), &policies)?;
         let setup = Setup {
             policies,
-            bundles: vec![(TRUST_DOMAIN.to_owned(), bundle)],
-            identity: Some(own.directory),
+            bundles: vec![(TRUST_DOMAIN.to_owned(), issuer.bundle())],
+            identity: Some(identity),
             directory: directory.path().to_owned(),
         };
         let server = Callgate::start(setup).await?;
-        let stock = Service::stock(&pki, directory.path(), server.listen).await?;
+        let stock = Service::stock(&issuer, directory.path(), server.listen).await?;
         let callee = stock.envoy.listener("stock_inbound")?;
-        let orders = Service::orders(&pki, directory.path(), server.listen, callee).await?;
+        let orders = Service::orders(&issuer, directory.path(), server.listen, callee).await?;
         Ok(Self {
             orders,
             stock,
             server,
-            pki,
+            issuer,
+            _own: own,
             directory,
         })
     }
@@ -101,14 +112,20 @@ impl Stage {
         self.server.policies().join("orders.yaml")
     }
 
-    /// An identity for an hour.
-    pub(crate) fn checkout(&self) -> Result<Identity> {
-        self.pki.svid(CHECKOUT)
+    /// The identity that checkout has now; whoever keeps it does not have it renewed.
+    pub(crate) async fn checkout(&self) -> Result<Identity> {
+        self.issuer.svid("checkout").await
     }
 
     /// The same for somebody with no rule.
-    pub(crate) fn web(&self) -> Result<Identity> {
-        self.pki.svid(WEB)
+    pub(crate) async fn web(&self) -> Result<Identity> {
+        self.issuer.svid("web").await
+    }
+
+    /// How often the certificate of orders' sidecar was renewed so far.
+    pub(crate) async fn renewals(&self) -> Result<u64> {
+        let name = "sds.default.update_success";
+        Ok(self.orders.envoy.stat(name).await?.saturating_sub(1))
     }
 
     /// The ends of all logs.
@@ -117,17 +134,18 @@ impl Stage {
             self.orders.envoy.process(),
             self.stock.envoy.process(),
             self.server.process(),
+            self.issuer.process(),
         ];
         processes.map(Process::tail).join("\n")
     }
 
-    /// What to try while it stays up.
-    pub(crate) fn invitation(&self) -> Result<String> {
+    /// What to try while it stays up, and what keeps its certificates fresh meanwhile.
+    pub(crate) async fn invitation(&self) -> Result<(String, Vec<Kept>)> {
         let mut text = "It stays up; Ctrl-C ends it. Try:\n".to_owned();
-        for (name, identity) in [("checkout", self.checkout()?), ("web", self.web()?)] {
+        let mut kept = Vec::new();
+        for name in ["checkout", "web"] {
             let own = self.directory.path().join(name);
-            fs::create_dir_all(&own)?;
-            identity.write_to(&own)?;
+            kept.push(self.issuer.keep(name, &own).await?);
             for (method, path) in [
                 ("POST", "/orders"),
                 ("GET", "/orders/7"),
@@ -147,18 +165,19 @@ impl Stage {
             self.directory.path().join("decisions.jsonl").display(),
             self.server.admin,
         ));
-        Ok(text)
+        Ok((text, kept))
     }
 }
 
 impl Service {
     /// Behind the strict bundle: whoever has no certificate does not get a word in.
-    async fn stock(pki: &Pki, directory: &Path, callgate: SocketAddr) -> Result<Self> {
+    async fn stock(issuer: &DevIssuer, directory: &Path, callgate: SocketAddr) -> Result<Self> {
         let upstream = Upstream::start().await?;
-        let own = Credentials::mint(pki, &spiffe_id(STOCK), directory)?;
+        let own = credentials(issuer, "stock", STOCK, directory)?;
         let names = inbound("stock", callgate, &upstream)?;
         let names = own.name(names, Validation::Spiffe)?;
-        let config = names.parse(&Host::Filter.config())?;
+        let mut config = names.parse(&Host::Filter.config())?;
+        own.reach(&mut config)?;
         let envoy = Envoy::start(&config, &own.directory.join("envoy")).await?;
         Ok(Self { envoy, upstream })
     }
@@ -166,13 +185,13 @@ impl Service {
     /// With a client side as well, in the same Envoy; and callers without a
     /// certificate are told why they are refused.
     async fn orders(
-        pki: &Pki,
+        issuer: &DevIssuer,
         directory: &Path,
         callgate: SocketAddr,
         stock: SocketAddr,
     ) -> Result<Self> {
         let upstream = Upstream::start().await?;
-        let own = Credentials::mint(pki, &spiffe_id(ORDERS), directory)?;
+        let own = credentials(issuer, "orders", ORDERS, directory)?;
         let names = inbound("orders", callgate, &upstream)?;
         let names = own.name(names, Validation::Optional)?;
         let mut config = names.parse(&Host::Filter.config())?;
@@ -182,11 +201,20 @@ impl Service {
             .with("OUTBOUND_PORT", 0)
             .with("CALLEE_ADDRESS", stock.ip())
             .with("CALLEE_PORT", stock.port())
-            .with("CALLEE_ID", spiffe_id(STOCK));
+            .with("CALLEE_ID", spiffe_id(STOCK))
+            // Below half of an SVID's life.
+            .with("CONNECTION_AGE", "6s");
         merge(&mut config, names.parse(&config_path("client.yaml"))?)?;
+        own.reach(&mut config)?;
         let envoy = Envoy::start(&config, &own.directory.join("envoy")).await?;
         Ok(Self { envoy, upstream })
     }
+}
+
+/// From the workload's own socket of the issuer, as from an agent's.
+fn credentials(issuer: &DevIssuer, name: &str, path: &str, parent: &Path) -> Result<Credentials> {
+    let roots = fs::read_to_string(issuer.bundle_pem())?;
+    Credentials::served(&spiffe_id(path), issuer.socket(name), &roots, parent)
 }
 
 fn inbound(service: &str, callgate: SocketAddr, upstream: &Upstream) -> Result<Template> {
