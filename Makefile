@@ -34,6 +34,10 @@ demo: build $(ENVOY) ## the gate at work, told with real requests; KEEP=1 stays 
 test: build trap $(ENVOY) ## every test, on a real Envoy too
 	$(CARGO) test --locked --workspace
 
+.PHONY: test-spire
+test-spire: build $(ENVOY) ## identities over time with a real SPIRE, where spire-server and spire-agent are on PATH
+	CALLGATE_TEST_SPIRE=1 $(CARGO) test --locked --package callgate-tests --test spire -- --nocapture
+
 # A filter that dies when a request tells it to. Only the tests have it, elsewhere.
 .PHONY: trap
 trap: wasm-target

@@ -80,12 +80,6 @@ impl DevIssuer {
         self.directory.join(format!("{name}.sock"))
     }
 
-    /// The trust domain's SPIFFE bundle.
-    #[must_use]
-    pub fn bundle(&self) -> PathBuf {
-        self.directory.join(format!("{TRUST_DOMAIN}.json"))
-    }
-
     /// The trust domain's roots, PEM.
     #[must_use]
     pub fn bundle_pem(&self) -> PathBuf {
@@ -106,35 +100,27 @@ impl DevIssuer {
         identity(&*source(&self.socket(name)).await?.svid()?)
     }
 
-    /// Has a workload's identity kept in files.
+    /// Writes a workload's identity into `directory`, now and whenever it is renewed.
     ///
     /// # Errors
-    /// As [`keep`].
+    /// When there is none, or it cannot be written.
     pub async fn keep(&self, name: &str, directory: &Path) -> Result<Kept> {
-        keep(&self.socket(name), directory).await
-    }
-}
-
-/// Writes the identity behind `socket` into `directory`, now and whenever it is renewed.
-///
-/// # Errors
-/// When there is none, or it cannot be written.
-pub async fn keep(socket: &Path, directory: &Path) -> Result<Kept> {
-    fs::create_dir_all(directory)?;
-    let (source, directory) = (source(socket).await?, directory.to_owned());
-    let mut updates = source.updated();
-    identity(&*source.svid()?)?.write_to(&directory)?;
-    Ok(Kept(tokio::spawn(async move {
-        while updates.changed().await.is_ok() {
-            let renewed = source.svid().map_err(anyhow::Error::from);
-            let written = renewed
-                .and_then(|svid| identity(&svid))
-                .and_then(|own| own.write_to(&directory));
-            if let Err(error) = written {
-                eprintln!("cannot renew `{}`: {error:#}", directory.display());
+        fs::create_dir_all(directory)?;
+        let (source, directory) = (source(&self.socket(name)).await?, directory.to_owned());
+        let mut updates = source.updated();
+        identity(&*source.svid()?)?.write_to(&directory)?;
+        Ok(Kept(tokio::spawn(async move {
+            while updates.changed().await.is_ok() {
+                let renewed = source.svid().map_err(anyhow::Error::from);
+                let written = renewed
+                    .and_then(|svid| identity(&svid))
+                    .and_then(|own| own.write_to(&directory));
+                if let Err(error) = written {
+                    eprintln!("cannot renew `{}`: {error:#}", directory.display());
+                }
             }
-        }
-    })))
+        })))
+    }
 }
 
 async fn source(socket: &Path) -> Result<X509Source> {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     artifact,
     caller::{Answer, Call, Connection},
+    pki::{PARTNER_DOMAIN, TRUST_DOMAIN},
     process::{Process, eventually},
 };
 
@@ -36,12 +37,21 @@ pub struct Callgate {
 pub struct Setup {
     /// The directory of policies.
     pub policies: PathBuf,
-    /// Trust domains and their bundles.
+    /// Trust domains and their bundles; they go before what an agent offers.
     pub bundles: Vec<(String, PathBuf)>,
-    /// The directory of its own `chain.pem` and `key.pem`; without one it speaks no TLS.
-    pub identity: Option<PathBuf>,
+    /// Where its own identity comes from; without one it speaks no TLS.
+    pub identity: Option<Own>,
     /// Where its log goes.
     pub directory: PathBuf,
+}
+
+/// Where a server's identity comes from.
+#[derive(Clone, Debug)]
+pub enum Own {
+    /// An agent's socket, which has bundles as well.
+    Agent(PathBuf),
+    /// A directory with `chain.pem` and `key.pem`.
+    Files(PathBuf),
 }
 
 impl Setup {
@@ -61,13 +71,20 @@ impl Setup {
         ];
         for (domain, path) in &self.bundles {
             args.push(format!("--trust-bundle={domain}={}", path.display()));
-            if self.identity.is_some() {
-                args.push(format!("--proxy-id=spiffe://{domain}/**"));
-            }
         }
-        if let Some(own) = &self.identity {
-            args.push(format!("--svid={}", own.join("chain.pem").display()));
-            args.push(format!("--svid-key={}", own.join("key.pem").display()));
+        match &self.identity {
+            Some(Own::Agent(socket)) => {
+                args.push(format!("--workload-api=unix:{}", socket.display()));
+            }
+            Some(Own::Files(own)) => {
+                args.push(format!("--svid={}", own.join("chain.pem").display()));
+                args.push(format!("--svid-key={}", own.join("key.pem").display()));
+            }
+            None => return args,
+        }
+        // A gate may stand in front of a service of either.
+        for domain in [TRUST_DOMAIN, PARTNER_DOMAIN] {
+            args.push(format!("--proxy-id=spiffe://{domain}/**"));
         }
         args
     }

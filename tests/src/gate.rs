@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::{
     artifact,
     caller::{Caller, Http},
-    callgate::{Callgate, Setup},
+    callgate::{Callgate, Own, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
     mesh::{CONNECTION_AGE, Mesh, Still},
     pki::{CALLGATE, PARTNER_DOMAIN, Pki, TRUST_DOMAIN, spiffe_id},
@@ -46,6 +46,7 @@ pub struct GateBuilder {
     timeout: String,
     filter: Option<PathBuf>,
     adapt: fn(&mut Value) -> Result<()>,
+    files: bool,
 }
 
 /// A server that a gate asks instead of one of its own, and who signed its identity.
@@ -105,6 +106,7 @@ impl Gate {
             timeout: PATIENT.to_owned(),
             filter: None,
             adapt: |_| Ok(()),
+            files: false,
         }
     }
 
@@ -290,6 +292,13 @@ impl GateBuilder {
         self
     }
 
+    /// With identities in files, which the test renews, instead of from an agent.
+    #[must_use]
+    pub const fn in_files(mut self) -> Self {
+        self.files = true;
+        self
+    }
+
     /// Changes the filled-in configuration before Envoy gets it: for benchmarks that
     /// measure it beside others, not for tests of what ships.
     #[must_use]
@@ -309,7 +318,7 @@ impl GateBuilder {
             None => Arc::new(Pki::new()?),
         };
         let mesh = Mesh::start(&pki, directory.path()).await?;
-        let server = self.start_server(&pki, directory.path()).await?;
+        let server = self.start_server((&pki, &mesh), directory.path()).await?;
         let authz = match (&server, &self.authz) {
             (Some(server), _) => Some(server.listen),
             (None, authz) => authz.as_ref().map(|authz| authz.address),
@@ -333,7 +342,11 @@ impl GateBuilder {
         })
     }
 
-    async fn start_server(&self, pki: &Pki, directory: &Path) -> Result<Option<Callgate>> {
+    async fn start_server(
+        &self,
+        (pki, mesh): (&Pki, &Mesh),
+        directory: &Path,
+    ) -> Result<Option<Callgate>> {
         if self.authz.is_some() {
             return Ok(None);
         }
@@ -348,7 +361,11 @@ impl GateBuilder {
         let setup = Setup {
             policies,
             bundles: write_bundles(pki, directory)?,
-            identity: Some(Credentials::mint(pki, &spiffe_id(CALLGATE), directory)?.directory),
+            identity: Some(if self.files {
+                Own::Files(Credentials::mint(pki, &spiffe_id(CALLGATE), directory)?.directory)
+            } else {
+                Own::Agent(mesh.socket(&spiffe_id(CALLGATE))?)
+            }),
             directory: directory.join("callgate"),
         };
         Callgate::start(setup).await.map(Some)
@@ -364,8 +381,7 @@ impl GateBuilder {
         let mut config = json!({});
         let names = self.names(authz, upstream)?;
         for callee in &self.callees {
-            let (socket, roots) = (mesh.socket(callee)?, pki.root.bundle_pem());
-            let own = Credentials::served(callee, socket, &roots, directory)?;
+            let own = self.credentials((pki, mesh), callee, directory)?;
             own.reach(&mut config)?;
             for &(host, validation) in &self.faces {
                 let names = own.name(names.clone(), validation)?;
@@ -374,10 +390,23 @@ impl GateBuilder {
             }
         }
         if let Some(id) = &self.asking_as {
-            let own = Credentials::mint(pki, id, directory)?;
+            let own = self.credentials((pki, mesh), id, directory)?;
+            own.reach(&mut config)?;
             show_when_asking(&mut config, &own.svid()?)?;
         }
         Ok(config)
+    }
+
+    fn credentials(
+        &self,
+        (pki, mesh): (&Pki, &Mesh),
+        id: &str,
+        directory: &Path,
+    ) -> Result<Credentials> {
+        if self.files {
+            return Credentials::mint(pki, id, directory);
+        }
+        Credentials::served(id, mesh.socket(id)?, &pki.root.bundle_pem(), directory)
     }
 
     fn names(&self, authz: SocketAddr, upstream: &Upstream) -> Result<Template> {
@@ -402,22 +431,18 @@ impl GateBuilder {
 }
 
 fn write_bundles(pki: &Pki, directory: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let own = pki.root.bundle_pem() + &pki.second.bundle_pem();
-    [
-        (TRUST_DOMAIN, own),
-        (PARTNER_DOMAIN, pki.partner.bundle_pem()),
-    ]
-    .into_iter()
-    .map(|(domain, bundle)| {
-        let path = directory.join(format!("{domain}.pem"));
-        fs::write(&path, bundle)?;
-        Ok((domain.to_owned(), path))
-    })
-    .collect()
+    [(TRUST_DOMAIN, &pki.root), (PARTNER_DOMAIN, &pki.partner)]
+        .into_iter()
+        .map(|(domain, authority)| {
+            let path = directory.join(format!("{domain}.pem"));
+            fs::write(&path, authority.bundle_pem())?;
+            Ok((domain.to_owned(), path))
+        })
+        .collect()
 }
 
-/// Every cluster that asks Callgate shows the certificate of that SDS file.
-fn show_when_asking(config: &mut Value, svid: &Path) -> Result<()> {
+/// Every cluster that asks Callgate shows the certificate of that `SdsSecretConfig`.
+fn show_when_asking(config: &mut Value, svid: &str) -> Result<()> {
     let clusters = config.pointer_mut("/static_resources/clusters");
     let clusters = clusters.and_then(Value::as_array_mut).context("clusters")?;
     for cluster in clusters {
@@ -428,8 +453,9 @@ fn show_when_asking(config: &mut Value, svid: &Path) -> Result<()> {
             continue;
         }
         let path = "/transport_socket/typed_config/common_tls_context\
-                    /tls_certificate_sds_secret_configs/0/sds_config/path_config_source/path";
-        *cluster.pointer_mut(path).context("no certificate")? = json!(svid.display().to_string());
+                    /tls_certificate_sds_secret_configs/0";
+        let shown = cluster.pointer_mut(path).context("no certificate")?;
+        *shown = serde_yaml_ng::from_str(svid)?;
     }
     Ok(())
 }

@@ -49,9 +49,10 @@ impl Mesh {
     /// When it does not start.
     pub async fn start(pki: &Pki, directory: &Path) -> Result<Self> {
         let mut config = Config::new(directory.join("mesh"));
-        let mut own = domain(TRUST_DOMAIN, &pki.root)?;
-        own.also_trusted.push(pki.second.der());
-        config.domains = vec![own, domain(PARTNER_DOMAIN, &pki.partner)?];
+        config.domains = vec![
+            domain(TRUST_DOMAIN, &pki.root)?,
+            domain(PARTNER_DOMAIN, &pki.partner)?,
+        ];
         config.svid_ttl = SVID_TTL;
         config.ca_ttl = CA_TTL;
         Ok(Self {

@@ -9,7 +9,7 @@ use callgate_tests::{
 use callgate_wire::headers;
 use serde_json::Value;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "sidecar.yaml",
     "native-ext-authz.yaml",
     "client.yaml",

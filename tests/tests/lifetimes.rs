@@ -5,10 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use callgate_tests::{
-    agent::keep,
     envoy::scratch,
-    lifetimes::{Embedded, Provider, Workload, tell},
-    pki::{PARTNER_DOMAIN, TRUST_DOMAIN},
+    lifetimes::{Embedded, Provider, tell},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
@@ -26,11 +24,5 @@ fn main() -> ExitCode {
 async fn story() -> Result<()> {
     let directory = scratch()?;
     let embedded = Embedded::start(directory.path()).await?;
-    let bundles = [TRUST_DOMAIN, PARTNER_DOMAIN]
-        .map(|domain| (domain.to_owned(), embedded.bundle(domain)))
-        .to_vec();
-    let provider = Provider::Embedded(embedded);
-    let identity = directory.path().join("own");
-    let _kept = keep(&provider.socket(Workload::Callgate)?, &identity).await?;
-    tell(provider, identity, bundles, directory.path()).await
+    tell(Provider::Embedded(Box::new(embedded)), directory.path()).await
 }

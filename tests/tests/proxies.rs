@@ -62,7 +62,7 @@ async fn figure(gate: &Gate, name: &str) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_rotate_every_second_under_load_without_a_failure() -> Result<()> {
     const SECONDS: u64 = 9;
-    let gate = Arc::new(gate().start().await?);
+    let gate = Arc::new(gate().in_files().start().await?);
     let renew = |id: &str, lasting: time::Duration| {
         let own = Credentials::of(&spiffe_id(id), gate.directory());
         let svid = gate

@@ -47,12 +47,6 @@ impl Embedded {
         })
     }
 
-    /// The file with a domain's SPIFFE bundle.
-    #[must_use]
-    pub fn bundle(&self, domain: &str) -> PathBuf {
-        self.issuer.bundle_json(domain)
-    }
-
     pub(super) fn socket(&self, workload: Workload) -> Result<PathBuf> {
         let socket = self.issuer.socket(workload.name());
         Ok(socket.context("no socket")?.to_owned())

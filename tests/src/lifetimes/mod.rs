@@ -67,9 +67,9 @@ impl Workload {
 #[derive(Debug)]
 pub enum Provider {
     /// The development issuer.
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
     /// A real SPIRE.
-    Spire(Spire),
+    Spire(Box<Spire>),
 }
 
 impl Provider {

@@ -1,10 +1,6 @@
 //! What runs: two callers' sidecars, the callee's, the server, the service.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -13,7 +9,7 @@ use super::{Provider, Workload};
 use crate::{
     Host, Validation, artifact,
     caller::{Answer, Call, Connection},
-    callgate::{Callgate, Setup},
+    callgate::{Callgate, Own, Setup},
     envoy::{Envoy, Template, config_path, merge},
     sidecar::Credentials,
     upstream::Upstream,
@@ -72,19 +68,14 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts it; files are in `directory`.
-    pub(super) async fn start(
-        provider: &Provider,
-        identity: PathBuf,
-        bundles: Vec<(String, PathBuf)>,
-        directory: &Path,
-    ) -> Result<Self> {
+    pub(super) async fn start(provider: &Provider, directory: &Path) -> Result<Self> {
         let policies = directory.join("policies");
         fs::create_dir_all(&policies)?;
         fs::write(policies.join("all.yaml"), POLICIES)?;
         let setup = Setup {
             policies,
-            bundles,
-            identity: Some(identity),
+            bundles: Vec::new(),
+            identity: Some(Own::Agent(provider.socket(Workload::Callgate)?)),
             directory: directory.join("callgate"),
         };
         let program = provider.program(Workload::Callgate)?;
@@ -184,23 +175,24 @@ async fn client(
 }
 
 fn connect_by(config: &mut Value, way: Way) -> Result<()> {
-    let cluster = config
-        .pointer_mut("/static_resources/clusters/0")
-        .and_then(Value::as_object_mut)
-        .context("no cluster")?;
+    let mut set = |path: &str, name: &str, value: Value| -> Result<()> {
+        let at = format!("/static_resources/clusters/0/{path}");
+        let fields = config.pointer_mut(&at).and_then(Value::as_object_mut);
+        fields.context(at)?.insert(name.to_owned(), value);
+        Ok(())
+    };
     if way != Way::Pooled {
-        let options = cluster
-            .get_mut("typed_extension_protocol_options")
-            .and_then(|all| all.get_mut("envoy.extensions.upstreams.http.v3.HttpProtocolOptions"))
-            .context("no options")?;
-        options["common_http_protocol_options"]["max_requests_per_connection"] = json!(1);
+        let path = "typed_extension_protocol_options/\
+                    envoy.extensions.upstreams.http.v3.HttpProtocolOptions/\
+                    common_http_protocol_options";
+        set(path, "max_requests_per_connection", json!(1))?;
     }
     if way == Way::New {
-        let tls = cluster
-            .get_mut("transport_socket")
-            .and_then(|socket| socket.get_mut("typed_config"))
-            .context("no TLS")?;
-        tls["max_session_keys"] = json!(0);
+        set(
+            "transport_socket/typed_config",
+            "max_session_keys",
+            json!(0),
+        )?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The story, step by step; each says what was seen.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,19 +33,12 @@ const ROUNDING: Duration = Duration::from_secs(2);
 /// Envoy asks an agent again after at most half a minute, its longest back-off.
 const RETRY: Duration = Duration::from_secs(45);
 
-/// Tells it whole. `identity` holds the files of the server's own SVID, `bundles` what
-/// it believes; what happened is printed.
+/// Tells it whole, and prints what happened.
 ///
 /// # Errors
 /// The first thing that was not as told, with the ends of all logs.
-pub async fn tell(
-    provider: Provider,
-    identity: PathBuf,
-    bundles: Vec<(String, PathBuf)>,
-    directory: &Path,
-) -> Result<()> {
-    let mut provider = provider;
-    let started = Stage::start(&provider, identity, bundles, directory).await;
+pub async fn tell(mut provider: Provider, directory: &Path) -> Result<()> {
+    let started = Stage::start(&provider, directory).await;
     let stage = Arc::new(started.with_context(|| provider.report())?);
     let told = steps(&mut provider, &stage).await;
     told.with_context(|| format!("{}\n{}", stage.report(), provider.report()))
@@ -252,7 +245,7 @@ async fn served(stage: &Stage, caller: Workload, limit: Duration) -> Result<()> 
 fn allowed_in_time(stage: &Stage) -> Result<()> {
     let mut allowed = 0;
     for record in stage.server.records()? {
-        if record["verdict"] == "Allow" {
+        if text(&record, "/verdict")? == "Allow" {
             let (time, end) = (text(&record, "/time")?, text(&record, "/source/notAfter")?);
             // Both are RFC 3339 in UTC; whole seconds of one form compare as text.
             ensure!(seconds(time) <= seconds(end), "{record}");

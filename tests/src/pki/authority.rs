@@ -40,15 +40,7 @@ impl Authority {
     /// # Errors
     /// When a key cannot be made.
     pub fn root(trust_domain: &str) -> Result<Self> {
-        Self::root_named(trust_domain, "root")
-    }
-
-    /// Another one, with a subject of its own: verifiers look for issuers by that.
-    ///
-    /// # Errors
-    /// When a key cannot be made.
-    pub fn root_named(trust_domain: &str, name: &str) -> Result<Self> {
-        let params = ca_params(trust_domain, name, Unusual::default())?;
+        let params = ca_params(trust_domain, "root", Unusual::default())?;
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         Ok(Self {
             issuer,

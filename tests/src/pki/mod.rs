@@ -76,8 +76,6 @@ impl Clone for Identity {
 pub struct Pki {
     /// Signs for [`TRUST_DOMAIN`].
     pub root: Authority,
-    /// Signs for [`TRUST_DOMAIN`] as well: the bundle has it until a test takes it out.
-    pub second: Authority,
     /// Signs for [`PARTNER_DOMAIN`].
     pub partner: Authority,
     /// Signs for nobody who is believed, under the same names as `root`.
@@ -92,7 +90,6 @@ impl Pki {
     pub fn new() -> Result<Self> {
         Ok(Self {
             root: Authority::root(TRUST_DOMAIN)?,
-            second: Authority::root_named(TRUST_DOMAIN, "second root")?,
             partner: Authority::root(PARTNER_DOMAIN)?,
             foreign: Authority::root(TRUST_DOMAIN)?,
         })

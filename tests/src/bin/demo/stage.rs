@@ -12,9 +12,9 @@ use callgate_tests::{
     Host, Validation,
     agent::{DevIssuer, Kept},
     artifact,
-    callgate::{Callgate, Setup},
+    callgate::{Callgate, Own, Setup},
     envoy::{Envoy, Template, config_path, merge, scratch},
-    pki::{CALLGATE, Identity, TRUST_DOMAIN, spiffe_id},
+    pki::{CALLGATE, Identity, spiffe_id},
     process::Process,
     sidecar::Credentials,
     upstream::Upstream,
@@ -40,7 +40,6 @@ pub(crate) struct Stage {
     /// `callgate serve`.
     pub(crate) server: Callgate,
     issuer: DevIssuer,
-    _own: Kept,
     directory: TempDir,
 }
 
@@ -62,14 +61,12 @@ impl Stage {
             ("web", WEB),
         ];
         let issuer = DevIssuer::start(directory.path(), &workloads, SVID_TTL).await?;
-        let identity = directory.path().join("callgate");
-        let own = issuer.keep("callgate", &identity).await?;
         let policies = directory.path().join("policies");
         copy(&artifact::root().join(POLICIES), &policies)?;
         let setup = Setup {
             policies,
-            bundles: vec![(TRUST_DOMAIN.to_owned(), issuer.bundle())],
-            identity: Some(identity),
+            bundles: Vec::new(),
+            identity: Some(Own::Agent(issuer.socket("callgate"))),
             directory: directory.path().to_owned(),
         };
         let server = Callgate::start(setup).await?;
@@ -81,7 +78,6 @@ impl Stage {
             stock,
             server,
             issuer,
-            _own: own,
             directory,
         })
     }

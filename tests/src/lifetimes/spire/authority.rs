@@ -50,53 +50,15 @@ impl Authority {
     ) -> Result<Self> {
         fs::create_dir_all(directory)?;
         let port = free_port()?;
-        let config = |name: &str, text: String| -> Result<String> {
-            let path = directory.join(name);
-            fs::write(&path, text)?;
-            Ok(path.display().to_string())
-        };
-        let server_config = config("server.conf", server(domain, directory, port))?;
-        let args = ["run".to_owned(), "-config".to_owned(), server_config];
-        let log = directory.join("server.log");
-        let mut server = Process::start("spire-server", &programs.server, &args, &log)?;
-        let healthy = |server: &mut Process| -> Result<Option<()>> {
-            server.alive()?;
-            Ok(
-                command(&programs.server, directory, "server", &["healthcheck"], &[])
-                    .is_ok()
-                    .then_some(()),
-            )
-        };
-        let ready = eventually(START_LIMIT, "spire-server", async || healthy(&mut server)).await;
-        ready.with_context(|| server.tail())?;
-
+        let config = server(domain, directory, port);
+        let server = run(&programs.server, directory, "server", &config, &[]).await?;
         let node = format!("spiffe://{domain}/node");
-        let told = command(
-            &programs.server,
-            directory,
-            "server",
-            &["token", "generate"],
-            &["-spiffeID", &node],
-        )?;
-        let token = told
-            .lines()
-            .find_map(|line| line.strip_prefix("Token: "))
-            .with_context(|| format!("no token in `{told}`"))?;
-        let agent_config = config("agent.conf", agent(domain, directory, port))?;
-        let args = ["run", "-config", &agent_config, "-joinToken", token.trim()];
-        let args = args.map(str::to_owned);
-        let log = directory.join("agent.log");
-        let mut agent = Process::start("spire-agent", &programs.agent, &args, &log)?;
-        let healthy = |agent: &mut Process| -> Result<Option<()>> {
-            agent.alive()?;
-            Ok(
-                command(&programs.agent, directory, "agent", &["healthcheck"], &[])
-                    .is_ok()
-                    .then_some(()),
-            )
-        };
-        let ready = eventually(START_LIMIT, "spire-agent", async || healthy(&mut agent)).await;
-        ready.with_context(|| agent.tail())?;
+        let (words, options) = (["token", "generate"], ["-spiffeID", node.as_str()]);
+        let told = command(&programs.server, directory, "server", &words, &options)?;
+        let token = field(&told, "Token").with_context(|| format!("no token in `{told}`"))?;
+        let config = agent(domain, directory, port);
+        let join = ["-joinToken", token];
+        let agent = run(&programs.agent, directory, "agent", &config, &join).await?;
         Ok(Self {
             domain,
             directory: directory.to_owned(),
@@ -140,11 +102,10 @@ impl Authority {
         ];
         let options: Vec<&str> = options.iter().flat_map(|(n, v)| [*n, *v]).collect();
         let told = self.ask(&["entry", "create"], &options)?;
-        let id = told.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            (name.trim() == "Entry ID").then(|| value.trim().to_owned())
-        });
-        id.with_context(|| format!("no entry in `{told}`"))
+        let id = field(&told, "Entry ID");
+        Ok(id
+            .with_context(|| format!("no entry in `{told}`"))?
+            .to_owned())
     }
 
     pub(super) fn delete(&self, entry: &str) -> Result<()> {
@@ -168,6 +129,39 @@ impl Authority {
     fn ask(&self, words: &[&str], options: &[&str]) -> Result<String> {
         command(&self.program, &self.directory, "server", words, options)
     }
+}
+
+/// Starts a server or an agent and waits until it says that it is healthy.
+async fn run(
+    program: &Path,
+    directory: &Path,
+    role: &str,
+    config: &str,
+    more: &[&str],
+) -> Result<Process> {
+    let path = directory.join(format!("{role}.conf"));
+    fs::write(&path, config)?;
+    let path = path.display().to_string();
+    let args = [&["run", "-config", path.as_str()], more].concat();
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    let log = directory.join(format!("{role}.log"));
+    let mut process = Process::start(&format!("spire-{role}"), program, &args, &log)?;
+    let ready = eventually(START_LIMIT, &format!("spire-{role}"), async || {
+        process.alive()?;
+        let healthy = command(program, directory, role, &["healthcheck"], &[]);
+        Ok(healthy.is_ok().then_some(()))
+    })
+    .await;
+    ready.with_context(|| process.tail())?;
+    Ok(process)
+}
+
+/// A field of what SPIRE prints for people: `Entry ID         : 92f4518e-61c9`.
+fn field<'a>(told: &'a str, name: &str) -> Option<&'a str> {
+    told.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == name).then(|| value.trim())
+    })
 }
 
 /// Runs one command to its end; what it printed.
@@ -252,4 +246,30 @@ plugins {{
 }}
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_spire_prints_is_read() {
+        let entry = "Entry ID         : 92f4518e-61c9-420d-b984-074afa7c7002\n\
+                     SPIFFE ID        : spiffe://example.org/ns/shop/sa/orders\n\
+                     Selector         : unix:path:/tmp/bin/orders\n";
+        assert_eq!(
+            field(entry, "Entry ID"),
+            Some("92f4518e-61c9-420d-b984-074afa7c7002")
+        );
+        assert_eq!(
+            field(entry, "SPIFFE ID"),
+            Some("spiffe://example.org/ns/shop/sa/orders")
+        );
+        let token = "Token: 8e6b1f4a-4a52-44d5-8b7e-6c3f0a0a54aa\n";
+        assert_eq!(
+            field(token, "Token"),
+            Some("8e6b1f4a-4a52-44d5-8b7e-6c3f0a0a54aa")
+        );
+        assert_eq!(field("Error: no such entry", "Entry ID"), None);
+    }
 }

@@ -34,15 +34,20 @@ pub struct Spire {
 }
 
 impl Spire {
+    /// Whether there is one.
+    ///
+    /// # Errors
+    /// The program that is missing.
+    pub fn on_path() -> Result<(), Missing> {
+        Programs::on_path().map(drop)
+    }
+
     /// Starts both, with an entry for every workload.
     ///
     /// # Errors
-    /// `Missing` inside when SPIRE is not on PATH; else when it does not start.
-    pub async fn start(directory: &Path) -> Result<Result<Self, Missing>> {
-        let found = match Programs::on_path() {
-            Ok(found) => found,
-            Err(missing) => return Ok(Err(missing)),
-        };
+    /// When SPIRE is not on PATH, or does not start.
+    pub async fn start(directory: &Path) -> Result<Self> {
+        let found = Programs::on_path()?;
         let programs = directory.join("bin");
         found.link(&programs)?;
         let own = Authority::start(&found, TRUST_DOMAIN, &directory.join("own")).await?;
@@ -58,7 +63,7 @@ impl Spire {
         for workload in Workload::ALL {
             spire.remember(workload)?;
         }
-        Ok(Ok(spire))
+        Ok(spire)
     }
 
     pub(super) fn socket(&self, workload: Workload) -> PathBuf {

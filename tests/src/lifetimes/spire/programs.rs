@@ -29,6 +29,8 @@ impl fmt::Display for Missing {
     }
 }
 
+impl std::error::Error for Missing {}
+
 impl Programs {
     pub(super) fn on_path() -> Result<Self, Missing> {
         Ok(Self {
