@@ -167,5 +167,6 @@ fn base64(bytes: &[u8]) -> String {
 /// The gates of `callee`, less their listeners, which [`adapt`] replaces.
 #[must_use]
 pub fn gate(callee: &str) -> callgate_tests::GateBuilder {
-    Gate::of(&[callee]).faces(&FACES).adapt(adapt)
+    // Nothing is renewed while it is measured.
+    Gate::of(&[callee]).faces(&FACES).in_files().adapt(adapt)
 }

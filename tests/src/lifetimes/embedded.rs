@@ -15,8 +15,9 @@ use crate::pki::{PARTNER_DOMAIN, TRUST_DOMAIN};
 /// Short, so that the story is; long enough for a busy machine to hear of renewals,
 /// which come at half of it.
 pub(super) const SVID_TTL: Duration = Duration::from_secs(12);
-/// Roots rotate while the story is told: announced after a minute.
-const CA_TTL: Duration = Duration::from_secs(120);
+/// The least that there is, so that roots rotate while the story is told: the next one
+/// is in the bundle after 36 s and signs after a minute.
+const CA_TTL: Duration = Duration::from_secs(72);
 
 /// A running issuer for two trust domains.
 #[derive(Debug)]

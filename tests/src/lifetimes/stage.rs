@@ -82,24 +82,7 @@ impl Stage {
         let server = Callgate::start_as(program, setup).await?;
         let upstream = Upstream::start().await?;
 
-        let own = credentials(provider, Workload::Orders, directory)?;
-        let names = own.name(Template::new(), Validation::Spiffe)?;
-        let names = names
-            .with("NODE", "orders")
-            .with("SERVICE", "orders")
-            .with("ADMIN_PORT", 0)
-            .with("INBOUND_ADDRESS", "127.0.0.1")
-            .with("INBOUND_PORT", 0)
-            .with("APP_PORT", upstream.address.port())
-            .with("CALLGATE_ADDRESS", server.listen.ip())
-            .with("CALLGATE_PORT", server.listen.port())
-            .with("CALLGATE_ID", Workload::Callgate.id())
-            .with("CALLGATE_TIMEOUT", "5s")
-            .with("CALLGATE_FILTER", artifact::filter()?.display());
-        let mut config = names.parse(&Host::Filter.config())?;
-        own.reach(&mut config)?;
-        let program = provider.program(Workload::Orders)?;
-        let orders = Envoy::start_as(&program, &config, &directory.join("orders")).await?;
+        let orders = sidecar(provider, &upstream, &server, directory).await?;
         let callee = orders.listener("orders_inbound")?;
         Ok(Self {
             checkout: client(provider, Workload::Checkout, callee, directory).await?,
@@ -141,6 +124,33 @@ fn credentials(provider: &Provider, workload: Workload, directory: &Path) -> Res
     let socket = provider.socket(workload)?;
     let own = Credentials::served(workload.id(), socket, "", directory)?;
     Ok(own.believing_all())
+}
+
+/// In front of orders.
+async fn sidecar(
+    provider: &Provider,
+    upstream: &Upstream,
+    server: &Callgate,
+    directory: &Path,
+) -> Result<Envoy> {
+    let own = credentials(provider, Workload::Orders, directory)?;
+    let names = own.name(Template::new(), Validation::Spiffe)?;
+    let names = names
+        .with("NODE", "orders")
+        .with("SERVICE", "orders")
+        .with("ADMIN_PORT", 0)
+        .with("INBOUND_ADDRESS", "127.0.0.1")
+        .with("INBOUND_PORT", 0)
+        .with("APP_PORT", upstream.address.port())
+        .with("CALLGATE_ADDRESS", server.listen.ip())
+        .with("CALLGATE_PORT", server.listen.port())
+        .with("CALLGATE_ID", Workload::Callgate.id())
+        .with("CALLGATE_TIMEOUT", "5s")
+        .with("CALLGATE_FILTER", artifact::filter()?.display());
+    let mut config = names.parse(&Host::Filter.config())?;
+    own.reach(&mut config)?;
+    let program = provider.program(Workload::Orders)?;
+    Envoy::start_as(&program, &config, &directory.join("orders")).await
 }
 
 async fn client(
