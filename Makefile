@@ -44,13 +44,14 @@ trap: wasm-target
 	$(CARGO) build --locked --release --package callgate-filter --lib --target $(WASM) \
 		--features test-trap --target-dir target/trap
 
+# Advisories change from day to day, and a lint does not: `cargo deny check advisories`.
 .PHONY: lint
 lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny where installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	$(CARGO) clippy --locked --package callgate-filter --lib --target $(WASM) -- --deny warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny --locked check; \
+		$(CARGO) deny --locked check bans licenses sources; \
 	else \
 		echo 'SKIPPED: licenses and bans (deny.toml): cargo-deny is not installed' >&2; \
 	fi
