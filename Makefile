@@ -8,6 +8,8 @@ ENVOY_VERSION := 1.40.0
 ENVOY := .venv/envoy-$(ENVOY_VERSION)
 # The demo stays up when KEEP=1.
 KEEP ?=
+# The filter as one piece: 4 % more calls through a proxy, for half a minute of building.
+FILTER_PROFILE := CARGO_PROFILE_RELEASE_LTO=fat
 # Which of the benchmarks run.
 BENCH ?= decide identity server proxy
 BENCH_WORKSPACE := --manifest-path bench/Cargo.toml
@@ -23,7 +25,7 @@ help: ## this list
 .PHONY: build
 build: wasm-target ## target/release/callgate and the filter, target/wasm32-wasip1/release/callgate_filter.wasm
 	$(CARGO) build --locked --release --package callgate-cli
-	$(CARGO) build --locked --release --package callgate-filter --lib --target $(WASM)
+	$(FILTER_PROFILE) $(CARGO) build --locked --release --package callgate-filter --lib --target $(WASM)
 
 .PHONY: demo
 demo: build $(ENVOY) ## the gate at work, told with real requests; KEEP=1 stays up
