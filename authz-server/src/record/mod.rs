@@ -14,7 +14,7 @@
 mod queue;
 mod sink;
 
-use callgate_policy::{Clause, NearestMiss, Reason, RuleRef, Timestamp, Verdict};
+use callgate_policy::{NearestMiss, Reason, RuleRef, Timestamp, Verdict};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 pub use queue::{RecordFigures, Recorder};
@@ -144,21 +144,10 @@ fn nearest_miss<S: Serializer>(
     let mut map = serializer.serialize_map(Some(5))?;
     map.serialize_entry("rule", miss.rule.name)?;
     map.serialize_entry("policy", &Shown(miss.location))?;
-    map.serialize_entry("clause", clause(miss.clause))?;
+    map.serialize_entry("clause", miss.clause.as_str())?;
     map.serialize_entry("expected", &miss.expected)?;
     map.serialize_entry("actual", &miss.actual)?;
     map.end()
-}
-
-const fn clause(clause: Clause) -> &'static str {
-    match clause {
-        Clause::From => "from",
-        Clause::Method => "method",
-        Clause::Path => "path",
-        Clause::Captures => "captures",
-        Clause::When => "when",
-        Clause::Exception => "exception",
-    }
 }
 
 /// A location as text.
@@ -166,7 +155,7 @@ struct Shown<'a>(callgate_policy::Location<'a>);
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}:{}", self.0.file, self.0.line))
+        serializer.collect_str(&self.0)
     }
 }
 
