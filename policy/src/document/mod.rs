@@ -28,7 +28,7 @@ use finding::{Finding, Sink};
 use raw::Documents;
 use source::Span;
 
-use crate::{BuildError, PolicySet, Timestamp, TrustDomain};
+use crate::{BuildError, PolicySet, Timestamp, TrustDomain, spec::PolicySetSpec};
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Findings, Place};
@@ -89,11 +89,37 @@ pub enum LoadError {
     Findings(Findings),
 }
 
+/// A set of documents that is whole and in order, not compiled: for who asks what rules
+/// mean instead of deciding by them.
+#[derive(Clone, Debug)]
+pub struct Specified {
+    /// What the documents say.
+    pub spec: PolicySetSpec,
+    /// How much there is of it.
+    pub counts: Counts,
+    /// What relative identities belong to: the `MeshPolicy`'s, or the loader's.
+    pub trust_domain: Option<TrustDomain>,
+}
+
 /// Compiles `sources`: all of them or none.
 ///
 /// # Errors
 /// Every finding, in the order of the sources; or that there is no document.
 pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let specified = specify(sources, options)?;
+    let policies = PolicySet::build(specified.spec).map_err(|error| not_built(&error, sources))?;
+    Ok(Loaded {
+        policies,
+        counts: specified.counts,
+        trust_domain: specified.trust_domain,
+    })
+}
+
+/// Reads `sources`, all of them or none, without compiling them.
+///
+/// # Errors
+/// As [`load`], but that the set is too large to compile is not found here.
+pub fn specify(sources: &[Source], options: &LoadOptions) -> Result<Specified, LoadError> {
     let mut sink = Sink::default();
     let documents = read(sources, options, &mut sink);
     let compiled = compile::compile(&documents, sources, options, &mut sink);
@@ -105,9 +131,8 @@ pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadErr
     if let Some(findings) = sink.into_findings(sources, limit) {
         return Err(LoadError::Findings(findings));
     }
-    let policies = PolicySet::build(compiled.spec).map_err(|error| not_built(&error, sources))?;
-    Ok(Loaded {
-        policies,
+    Ok(Specified {
+        spec: compiled.spec,
         counts: compiled.counts,
         trust_domain: compiled.trust_domain,
     })

@@ -1,0 +1,5 @@
+//! What rules mean, found out before they are enforced.
+//!
+//! Everything here works on documents and decision logs, with the decision core and
+//! nothing else: no server, no network. What is printed, and where files come from, is
+//! the command's affair (`cli/`).
