@@ -3,3 +3,5 @@
 //! Everything here works on documents and decision logs, with the decision core and
 //! nothing else: no server, no network. What is printed, and where files come from, is
 //! the command's affair (`cli/`).
+
+pub mod language;

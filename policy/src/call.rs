@@ -115,6 +115,11 @@ impl<'a> Method<'a> {
         Ok(Self { text, known })
     }
 
+    /// Those with a bit of their own.
+    pub(crate) const USUAL: [&'static str; 8] = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
+    ];
+
     /// The bit of a usual method (RFC 9110 section 9.3, RFC 5789); 0 for others.
     pub(crate) fn bit(text: &str) -> u16 {
         match text {

@@ -43,7 +43,9 @@ pub use explanation::{
 };
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use path::{CanonicalPath, PathError, PathOptions};
-pub use pattern::{CallerPattern, Operation, PatternError, PatternErrorKind};
+pub use pattern::{
+    CallerPattern, CallerSegment, Operation, PathSegment, PatternError, PatternErrorKind, Side,
+};
 pub use policy_set::PolicySet;
 pub use reason::Reason;
 pub use request::{Caller, IdentityFault, Request};

@@ -184,6 +184,25 @@ impl<'a> CanonicalPath<'a> {
         texts.map(move |span| text.get(span.range()).unwrap_or_default())
     }
 
+    /// The request target of the path with these segments, each percent-decoded, in its
+    /// one spelling. `/` has no segments. Whether it can be read in one way only is for
+    /// [`CanonicalPath::parse`] to say.
+    #[must_use]
+    pub fn spell<'s>(segments: impl IntoIterator<Item = &'s str>, trailing_slash: bool) -> String {
+        struct Spelled<'s>(&'s str);
+        impl fmt::Display for Spelled<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                segment::encode(self.0, f)
+            }
+        }
+        let segments = segments.into_iter();
+        let mut target: String = segments.map(|text| format!("/{}", Spelled(text))).collect();
+        if trailing_slash || target.is_empty() {
+            target.push('/');
+        }
+        target
+    }
+
     /// Whether the path ends in `/`.
     #[must_use]
     pub const fn has_trailing_slash(&self) -> bool {

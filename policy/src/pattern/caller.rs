@@ -120,7 +120,9 @@ impl CallerPattern {
         fit && (tail || texts.next().is_none())
     }
 
-    pub(crate) fn trust_domain(&self) -> &str {
+    /// The trust domain's name, which is always literal.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
         match &self.0 {
             Form::Exact(id) => id.trust_domain(),
             Form::Wild { trust_domain, .. } => trust_domain,
@@ -135,7 +137,9 @@ impl CallerPattern {
         }
     }
 
-    pub(crate) const fn has_tail(&self) -> bool {
+    /// Whether the pattern ends in `/**`.
+    #[must_use]
+    pub const fn has_tail(&self) -> bool {
         matches!(self.0, Form::Wild { tail: true, .. })
     }
 }

@@ -1,14 +1,6 @@
 //! Which patterns over identities are wider than others.
 
-use super::{CallerPattern, IdSegment};
-
-/// One segment, of either form of a pattern.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step<'p> {
-    Literal(&'p str),
-    Any,
-    Capture(&'p str),
-}
+use super::{CallerPattern, CallerSegment};
 
 impl CallerPattern {
     /// Whether every ID that fits `other` fits this pattern as well. A name captured
@@ -23,43 +15,26 @@ impl CallerPattern {
 
     /// The same, of the paths alone.
     pub(crate) fn covers_paths_of(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.steps(), other.steps());
+        let (mine, theirs) = (self.parts(), other.parts());
         let length = match (self.has_tail(), other.has_tail()) {
             (true, _) => mine.len() <= theirs.len(),
             (false, true) => false,
             (false, false) => mine.len() == theirs.len(),
         };
-        let mut bound: Vec<(&str, Step<'_>)> = Vec::new();
+        let mut bound: Vec<(&str, CallerSegment<'_>)> = Vec::new();
         length
             && mine.iter().zip(&theirs).all(|(mine, theirs)| match mine {
-                Step::Literal(_) => mine == theirs,
-                Step::Any => true,
-                Step::Capture(name) => {
+                CallerSegment::Literal(_) => mine == theirs,
+                CallerSegment::Any => true,
+                CallerSegment::Capture(name) => {
                     let before = bound.iter().find(|(other, _)| other == name);
                     let same = before.is_none_or(|(_, before)| {
-                        before == theirs && matches!(theirs, Step::Literal(_))
+                        before == theirs && matches!(theirs, CallerSegment::Literal(_))
                     });
                     bound.push((name, *theirs));
                     same
                 }
             })
-    }
-
-    fn steps(&self) -> Vec<Step<'_>> {
-        match self.exact() {
-            Some(id) => id.segments().map(Step::Literal).collect(),
-            None => self.segments().iter().map(Step::from).collect(),
-        }
-    }
-}
-
-impl<'p> From<&'p IdSegment> for Step<'p> {
-    fn from(segment: &'p IdSegment) -> Self {
-        match segment {
-            IdSegment::Literal(text) => Self::Literal(text),
-            IdSegment::Any => Self::Any,
-            IdSegment::Capture(name) => Self::Capture(name),
-        }
     }
 }
 

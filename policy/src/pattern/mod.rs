@@ -12,6 +12,8 @@ mod error;
 mod grpc;
 mod hints;
 mod operation;
+mod pair;
+mod parts;
 mod path;
 mod source;
 #[cfg(test)]
@@ -23,5 +25,8 @@ pub use caller::CallerPattern;
 pub(crate) use caller::IdSegment;
 pub use error::{PatternError, PatternErrorKind};
 pub use operation::Operation;
-pub(crate) use path::{PathPattern, PathSegment, TrailingSlash};
+pub use pair::Side;
+pub use parts::CallerSegment;
+pub use path::PathSegment;
+pub(crate) use path::{PathPattern, TrailingSlash};
 pub(crate) use verb::Verb;

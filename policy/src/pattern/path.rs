@@ -48,15 +48,21 @@ enum Kind {
     Capture,
 }
 
-/// One segment of a pattern.
+/// One segment of a pattern over paths. All text is percent-decoded, as that of requests
+/// is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PathSegment<'p> {
+pub enum PathSegment<'p> {
+    /// This text.
     Literal(&'p str),
+    /// Any text: a method of `GRPC package.Service/*`.
     Any,
     /// A capture, with literal text around it that may be empty.
     Capture {
+        /// What stands before the value.
         prefix: &'p str,
+        /// The name, without braces.
         name: &'p str,
+        /// What stands behind the value.
         suffix: &'p str,
     },
 }
@@ -204,6 +210,10 @@ impl PathPattern {
 
     pub(crate) const fn has_tail(&self) -> bool {
         self.tail
+    }
+
+    pub(crate) const fn has_trailing_slash(&self) -> bool {
+        self.trailing_slash
     }
 }
 

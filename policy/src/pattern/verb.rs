@@ -83,6 +83,13 @@ impl MethodSet {
         })
     }
 
+    /// The names of all, HEAD included where GET stands for it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let known = Method::USUAL.into_iter();
+        let known = known.filter(|name| self.known & Method::bit(name) != 0);
+        known.chain(self.others.iter().map(|name| &**name))
+    }
+
     fn contains(&self, method: Method<'_>) -> bool {
         match method.known {
             0 => self.others.iter().any(|other| **other == *method.text),

@@ -1,0 +1,242 @@
+//! Accesses as words: what stands at each place of a caller and of a path.
+
+use std::ops::RangeInclusive;
+
+use callgate_policy::{CallerPattern, CallerSegment, Operation, PathOptions, PathSegment, Side};
+
+use super::word::{Variable, Word};
+
+/// Callers and paths of one access. Two that are equal mean the same, whatever their
+/// captures are called.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    trust_domain: String,
+    caller: Places,
+    path: Places,
+    /// Whether the path ends in `/`; both are meant if there is none.
+    slash: Option<bool>,
+    /// What is captured, by the number of its variable; nothing, of other variables.
+    names: Vec<Option<String>>,
+}
+
+/// Places in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Places {
+    words: Vec<Word>,
+    /// Any number of further ones.
+    tail: bool,
+}
+
+/// Requests of one length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    pub(super) caller: usize,
+    pub(super) path: usize,
+    pub(super) slash: bool,
+}
+
+/// The lengths that a language tells apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lengths {
+    pub(super) caller: usize,
+    pub(super) path: usize,
+}
+
+impl Shape {
+    pub(super) fn of(
+        from: &CallerPattern,
+        to: &Operation,
+        side: Side,
+        options: PathOptions,
+    ) -> Self {
+        let mut names = Vec::new();
+        let caller = Places {
+            words: from
+                .parts()
+                .into_iter()
+                .map(|part| match part {
+                    CallerSegment::Literal(text) => Word::literal(text),
+                    CallerSegment::Any => Word::variable(unnamed(&mut names)),
+                    CallerSegment::Capture(name) => Word::variable(named(name, &mut names)),
+                })
+                .collect(),
+            tail: from.has_tail(),
+        };
+        let path = Places {
+            words: to
+                .segments()
+                .map(|segment| match segment {
+                    PathSegment::Literal(text) => Word::literal(text),
+                    PathSegment::Any => Word::variable(unnamed(&mut names)),
+                    PathSegment::Capture {
+                        prefix,
+                        name,
+                        suffix,
+                    } => Word::around(prefix, named(name, &mut names), suffix),
+                })
+                .collect(),
+            tail: to.has_tail(),
+        };
+        let ignores = side == Side::Deny || options.ignore_trailing_slash || path.tail;
+        Self {
+            trust_domain: from.trust_domain().to_owned(),
+            caller,
+            path,
+            slash: (!ignores).then(|| to.has_trailing_slash()),
+            names,
+        }
+    }
+
+    /// Whether requests may be of both, as far as a glance tells.
+    pub(super) fn may_meet(&self, other: &Self) -> bool {
+        self.trust_domain == other.trust_domain
+            && self.caller.may_meet(&other.caller)
+            && self.path.may_meet(&other.path)
+            && !matches!((self.slash, other.slash), (Some(a), Some(b)) if a != b)
+    }
+
+    pub(super) fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
+    /// All literal texts, those around variables apart.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.words()
+            .filter(|word| word.unknown.is_none())
+            .map(|word| &*word.prefix)
+    }
+
+    /// Literal texts around variables.
+    pub(super) fn affixes(&self) -> impl Iterator<Item = &str> {
+        self.words()
+            .filter_map(|word| Some([&*word.prefix, &*word.unknown.as_ref()?.1]))
+            .flatten()
+            .filter(|text| !text.is_empty())
+    }
+
+    fn words(&self) -> impl Iterator<Item = &Word> {
+        self.caller.words.iter().chain(&self.path.words)
+    }
+
+    pub(super) fn lengths(&self) -> Lengths {
+        Lengths {
+            caller: self.caller.words.len(),
+            path: self.path.words.len(),
+        }
+    }
+
+    /// What a variable is called.
+    pub(super) fn name(&self, variable: Variable) -> Option<&str> {
+        self.names.get(variable)?.as_deref()
+    }
+
+    /// How many variables the shape has of its own.
+    pub(super) fn variables(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The words of requests of this length, with variables numbered from `first` on and
+    /// new ones for the places of a tail; first those of the caller.
+    pub(super) fn at(&self, slice: &Slice, first: Variable) -> (Vec<Word>, Variable) {
+        let mut next = first + self.variables();
+        let mut words = self.caller.at(slice.caller, first, &mut next);
+        words.extend(self.path.at(slice.path, first, &mut next));
+        (words, next)
+    }
+}
+
+fn unnamed(names: &mut Vec<Option<String>>) -> Variable {
+    names.push(None);
+    names.len() - 1
+}
+
+fn named(name: &str, names: &mut Vec<Option<String>>) -> Variable {
+    let known = names.iter().position(|one| one.as_deref() == Some(name));
+    known.unwrap_or_else(|| {
+        names.push(Some(name.to_owned()));
+        names.len() - 1
+    })
+}
+
+impl Places {
+    fn may_meet(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.words.len(), other.words.len());
+        let long_enough = (self.tail || mine >= theirs) && (other.tail || theirs >= mine);
+        let mut pairs = self.words.iter().zip(&other.words);
+        long_enough
+            && pairs.all(|(mine, theirs)| {
+                mine.unknown.is_some() || theirs.unknown.is_some() || mine.prefix == theirs.prefix
+            })
+    }
+
+    /// The lengths that there are, up to `longest`.
+    fn lengths(&self, longest: usize) -> RangeInclusive<usize> {
+        let least = self.words.len();
+        if self.tail {
+            least..=longest.max(least)
+        } else {
+            least..=least
+        }
+    }
+
+    fn at(&self, length: usize, first: Variable, next: &mut Variable) -> Vec<Word> {
+        let own = self.words.iter().map(|word| Word {
+            unknown: word
+                .unknown
+                .as_ref()
+                .map(|(variable, suffix)| (variable + first, suffix.clone())),
+            ..word.clone()
+        });
+        let mut words: Vec<Word> = own.collect();
+        while words.len() < length {
+            words.push(Word::variable(*next));
+            *next += 1;
+        }
+        words
+    }
+}
+
+impl Slice {
+    /// Every slice in which there may be requests of all `shapes`. What is longer than
+    /// `longest` by one is like everything longer.
+    pub(super) fn all(shapes: &[&Shape], longest: Lengths) -> Vec<Self> {
+        let common = |ranges: Vec<RangeInclusive<usize>>| {
+            let start = ranges.iter().map(|range| *range.start()).max().unwrap_or(0);
+            let end = ranges.iter().map(|range| *range.end()).min().unwrap_or(0);
+            start..=end
+        };
+        let callers = common(
+            shapes
+                .iter()
+                .map(|shape| shape.caller.lengths(longest.caller + 1))
+                .collect(),
+        );
+        let paths = common(
+            shapes
+                .iter()
+                .map(|shape| shape.path.lengths(longest.path + 1))
+                .collect(),
+        );
+        let slash_fits = |slash: bool| {
+            shapes
+                .iter()
+                .all(|shape| shape.slash.is_none_or(|wanted| wanted == slash))
+        };
+        let mut slices = Vec::new();
+        for caller in callers.filter(|length| *length > 0) {
+            for path in paths.clone() {
+                for slash in [false, true] {
+                    // `/` ends in a slash and has no segment.
+                    if slash_fits(slash) && (slash || path > 0) {
+                        slices.push(Self {
+                            caller,
+                            path,
+                            slash,
+                        });
+                    }
+                }
+            }
+        }
+        slices
+    }
+}
