@@ -5,3 +5,4 @@
 //! the command's affair (`cli/`).
 
 pub mod language;
+pub mod log;

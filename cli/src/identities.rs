@@ -1,11 +1,12 @@
 //! `callgate identities`: who called, by what the decision log says.
 
-mod log;
+mod seen;
 mod show;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use callgate_analysis::log::OddLines;
 use callgate_policy::{
     PolicySet, SpiffeId, Timestamp, TrustDomain,
     document::{LoadError, LoadOptions, load},
@@ -15,10 +16,11 @@ use clap::Args;
 
 use crate::{
     args::time,
+    logs,
     output::{Format, counted, print},
 };
 
-use self::log::{Record, Seen};
+use self::seen::{Record, Seen};
 
 /// Callers that are told apart, some 500 bytes each.
 const MAX_CALLERS: usize = 100_000;
@@ -34,7 +36,7 @@ for it. Who else can write into a decision log could make up callers.\n\nExit co
 2: a log could not be read, or is none."
 )]
 pub(crate) struct IdentitiesArgs {
-    /// Decision logs; `-` is standard input
+    /// Decision logs, plain, gzip or zstd; `-` is standard input
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
 
@@ -70,7 +72,7 @@ struct Tally {
     /// Records whose proxy may not speak for that destination.
     unproven: u64,
     /// Lines that are no decision record.
-    odd: u64,
+    odd: OddLines,
     /// Records of callers beyond [`MAX_CALLERS`].
     beyond: u64,
 }
@@ -90,13 +92,12 @@ pub(crate) fn run(args: &IdentitiesArgs) -> anyhow::Result<ExitCode> {
     let gateways = args.policies.as_ref().map(|_| policies(args)).transpose()?;
     let mut tally = Tally::default();
     for path in &args.logs {
-        log::read(path, |record| match record {
-            None => tally.odd += 1,
-            Some(record) => tally.add(record, args, gateways.as_ref()),
-        })
-        .with_context(|| format!("cannot read `{}`", path.display()))?;
+        logs::read(path, |line| match line.content {
+            Err(odd) => tally.odd.note(line.number, odd),
+            Ok(record) => tally.add(record.into(), args, gateways.as_ref()),
+        })?;
     }
-    if tally.callers.is_empty() && tally.unproven == 0 && tally.odd > 0 {
+    if tally.callers.is_empty() && tally.unproven == 0 && tally.odd.count() > 0 {
         anyhow::bail!("there is no decision record in {}", counted_logs(args));
     }
     let at = args.at.unwrap_or_else(clock::now);
@@ -187,7 +188,8 @@ impl Tally {
             self.unproven,
             "records do not count: their proxy proved nothing, or may not speak for the destination",
         );
-        note(self.odd, "lines are no decision record");
+        note(self.odd.foreign, "lines are no decision record");
+        note(self.odd.torn, "lines at the end of a log are torn");
         note(
             self.beyond,
             "records of callers beyond the first 100,000 do not count",

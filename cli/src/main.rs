@@ -7,6 +7,7 @@ mod check;
 mod dev;
 mod explain;
 mod identities;
+mod logs;
 mod output;
 mod revocation;
 mod serve;

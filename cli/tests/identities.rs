@@ -22,6 +22,7 @@ fn record(caller: &str, minute: u32, proxy: &str, destination: &str) -> Value {
         "id": "01MB78QN0034HNN2TFXAVGGFD1",
         "verdict": "Allow",
         "reason": "allow",
+        "enforced": true,
         "source": {
             "id": caller,
             "certificateSha256": format!("{minute:064}"),
@@ -32,6 +33,7 @@ fn record(caller: &str, minute: u32, proxy: &str, destination: &str) -> Value {
         "destination": destination,
         "method": "GET",
         "path": "/orders",
+        "grpc": false,
         "proxy": proxy,
     })
 }
@@ -213,7 +215,10 @@ fn what_is_no_record_is_passed_over_and_counted() {
     text.push_str("{\"time\":\"2027-01-01T12");
     let outcome = identities(&with_log(&text), &["--format", "json"]);
     assert_eq!(listed(&outcome).len(), 2, "{outcome:?}");
-    assert_eq!(outcome.stderr, "note: 5 lines are no decision record\n");
+    assert_eq!(
+        outcome.stderr,
+        "note: 3 lines are no decision record\nnote: 1 lines at the end of a log are torn\n"
+    );
 
     let escape = "\u{1b}[2Jspiffe://example.org/x";
     let outcome = identities(&with_log(&lines(&[record(escape, 1, ORDERS, ORDERS)])), &[]);

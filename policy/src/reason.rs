@@ -84,6 +84,12 @@ impl Reason {
         }
     }
 
+    /// The reason with this word, if there is one.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
+
     /// The HTTP status of the answer (RFC 9110); 200 stands for "goes on".
     #[must_use]
     pub const fn http_status(self) -> u16 {

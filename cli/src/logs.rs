@@ -1,0 +1,105 @@
+//! Decision logs, by the names that are given on the command line.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use callgate_analysis::log::{self, Line};
+
+/// Gives every line of the log at `path` to `take`; `-` is standard input.
+pub(crate) fn read(path: &Path, take: impl FnMut(Line<'_>)) -> anyhow::Result<()> {
+    log::read(open(path)?, take).with_context(|| unreadable(path))
+}
+
+/// The log at `path`, packed as it is.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    let log = File::open(path).with_context(|| unreadable(path))?;
+    Ok(Box::new(log))
+}
+
+/// What is said of a log that cannot be read.
+pub(crate) fn unreadable(path: &Path) -> String {
+    format!("cannot read `{}`", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use callgate_analysis::log;
+    use callgate_policy::{Location, Reason, RuleRef, Timestamp, Verdict};
+    use callgate_server::record::{Inputs, Record, Source};
+
+    #[test]
+    fn what_a_server_writes_is_what_is_read() {
+        let source = Source {
+            id: Some("spiffe://example.org/ns/shop/sa/checkout"),
+            certificate_sha256: Some("ab"),
+            not_before: Some(Timestamp::from_millis(1_800_000_000_000)),
+            not_after: Some(Timestamp::from_millis(1_800_003_600_000)),
+            issuer: Some("O=\"SPIRE\",C=US"),
+        };
+        let written = Record {
+            time: Timestamp::from_millis(1_800_000_000_123),
+            id: "01MB78QN0034HNN2TFXAVGGFD1",
+            verdict: Verdict::Deny,
+            reason: Reason::DenyRule,
+            rule: Some(RuleRef {
+                name: "guard",
+                policy: "orders",
+                location: Location {
+                    file: "orders.yaml",
+                    line: 7,
+                },
+            }),
+            nearest_miss: None,
+            enforced: false,
+            leased: false,
+            source,
+            forwarder: Some(Source::default()),
+            revocation: Some("leaked-key"),
+            destination: "spiffe://example.org/ns/shop/sa/orders",
+            method: "GET",
+            path: "/caf\u{e9}",
+            upgrade: Some("websocket"),
+            inputs: Inputs {},
+            host: "orders",
+            grpc: true,
+            traceparent: None,
+            proxy: Some("spiffe://example.org/ns/shop/sa/orders"),
+            revision: "r1",
+        };
+        let line = serde_json::to_vec(&written).unwrap();
+        let mut read = 0;
+        log::read(Cursor::new(line), |line| {
+            let record = line.content.unwrap();
+            read += 1;
+            assert_eq!(record.time, written.time);
+            assert_eq!(record.id, written.id);
+            assert_eq!(record.verdict, written.verdict);
+            assert_eq!(record.reason, written.reason);
+            assert!(!record.enforced && !record.leased && record.grpc);
+            assert_eq!(record.rule.as_deref(), Some("guard"));
+            assert_eq!(record.policy.as_deref(), Some("orders.yaml:7"));
+            assert_eq!(record.source.id.as_deref(), source.id);
+            assert_eq!(record.source.not_before(), source.not_before);
+            assert_eq!(record.source.not_after(), source.not_after);
+            assert_eq!(record.source.issuer.as_deref(), source.issuer);
+            assert!(record.forwarder.is_some_and(|one| one.id.is_none()));
+            assert_eq!(record.revocation.as_deref(), written.revocation);
+            assert_eq!(record.destination, written.destination);
+            assert_eq!((&*record.method, &*record.path), ("GET", "/caf\u{e9}"));
+            assert_eq!(record.upgrade.as_deref(), written.upgrade);
+            assert_eq!(record.proxy.as_deref(), written.proxy);
+            assert_eq!((&*record.host, &*record.revision), ("orders", "r1"));
+        })
+        .unwrap();
+        assert_eq!(read, 1);
+    }
+}
