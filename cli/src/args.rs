@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use callgate_policy::{
     Timestamp, TrustDomain,
-    document::{TimeError, parse_time},
+    document::{Header, RequestLine, TimeError, parse_time},
 };
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     dev::Dev,
-    explain::{Call, Header, Identity},
+    explain::{Identity, header},
     identities::IdentitiesArgs,
     output::Format,
     revocation::{RevocationsArgs, RevokeArgs},
@@ -93,14 +93,14 @@ pub(crate) struct ExplainArgs {
     /// The call, as one argument: `GET /orders/7`, `GRPC shop.v1.Orders/Watch`,
     /// `WEBSOCKET /ui/live`
     #[arg(value_name = "CALL")]
-    pub(crate) call: Call,
+    pub(crate) call: RequestLine,
 
     /// Directory of documents
     #[arg(long, value_name = "DIR", default_value = "policies")]
     pub(crate) policies: PathBuf,
 
     /// A header of the request; may be repeated
-    #[arg(long = "header", value_name = "NAME=VALUE")]
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     pub(crate) headers: Vec<Header>,
 
     /// When the call is made, in RFC 3339 [default: now]

@@ -4,6 +4,8 @@
 //! `diagnostics/NAME.txt`. After a change on purpose, `UPDATE=1 cargo test` writes the
 //! renderings anew, and the difference is what a reviewer reads.
 //!
+//! A `NAME` that ends in `_test` is a file of tests.
+//!
 //! A first line `# given: file-bytes=64 trust-domain=example.org` sets options.
 
 #![expect(
@@ -21,7 +23,7 @@ use std::{
 
 use callgate_policy::{
     TrustDomain,
-    document::{Code, LoadError, LoadOptions, Source, load, parse_time},
+    document::{Code, LoadError, LoadOptions, Source, load, load_tests, parse_time},
 };
 
 #[test]
@@ -99,7 +101,7 @@ const HANDBOOK: &str = "\
 
 A code keeps its meaning for ever: below 100 it is about the text and its YAML, from 100
 about the shape of a document, from 200 about rules, from 300 about what documents say to
-each other, from 400 about revocations. Everything found is an error. A set of policies
+each other, from 400 about revocations, from 600 about tests of policies. Everything found is an error. A set of policies
 loads whole or not at all; of revocations, each one that is in order has effect.
 ";
 
@@ -135,8 +137,14 @@ fn colour_is_only_there_when_asked_for() {
 }
 
 fn show(name: &str, sources: &[Source]) -> String {
-    match load(sources, &options(sources)) {
-        Err(LoadError::Findings(findings)) => findings.render(sources, false),
+    let options = options(sources);
+    let error = if name.ends_with("_test") {
+        load_tests(sources, &options).err()
+    } else {
+        load(sources, &options).err()
+    };
+    match error {
+        Some(LoadError::Findings(findings)) => findings.render(sources, false),
         other => panic!("{name}: expected findings, but {other:?}"),
     }
 }

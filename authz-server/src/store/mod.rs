@@ -24,8 +24,8 @@ use crate::{
 };
 
 pub use error::ReadError;
-pub use read::read_sources;
 pub(crate) use read::{Listed, list_each, read};
+pub use read::{read_sources, read_tests};
 
 /// Keeps [`Live`] at what a directory holds.
 #[derive(Debug)]

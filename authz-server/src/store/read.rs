@@ -47,12 +47,25 @@ const MAX_ATTEMPTS: usize = 8;
 /// Whatever keeps the set from being read whole, an empty directory included. Files
 /// of at most [`Limits::FILE_BYTES`], 10,000 files, 64 MiB together, 16 directories deep.
 pub fn read_sources(dir: &Path) -> Result<Vec<Source>, ReadError> {
-    let mut before = list(dir)?;
+    read_whole(dir, Wanted::Policies)
+}
+
+/// Reads every test of policies below `dir` as [`read_sources`] reads policies:
+/// `*_test.yaml` and `*_test.yml`.
+///
+/// # Errors
+/// As [`read_sources`]; [`ReadError::Empty`] means that there is no test.
+pub fn read_tests(dir: &Path) -> Result<Vec<Source>, ReadError> {
+    read_whole(dir, Wanted::Tests)
+}
+
+fn read_whole(dir: &Path, wanted: Wanted) -> Result<Vec<Source>, ReadError> {
+    let mut before = list(dir, wanted)?;
     for _ in 0..MAX_ATTEMPTS {
         // A file that vanishes between listing and reading is a change as well, so
         // an error counts only if the directory held still around it.
         let sources = before.iter().map(read).collect::<Result<Vec<_>, _>>();
-        let after = list(dir)?;
+        let after = list(dir, wanted)?;
         if before == after {
             return sources;
         }
@@ -67,7 +80,7 @@ pub fn read_sources(dir: &Path) -> Result<Vec<Source>, ReadError> {
 pub(crate) fn list_each(dir: &Path) -> (Vec<Listed>, Vec<ReadError>) {
     let mut walk = Walk {
         faults: Some(Vec::new()),
-        ..Walk::of(dir)
+        ..Walk::of(dir, Wanted::Policies)
     };
     let outcome = walk.directory(dir, "", 0);
     let mut faults = walk.faults.unwrap_or_default();
@@ -94,6 +107,7 @@ pub(crate) struct Listed {
 /// What is left of the limits while a tree is walked.
 struct Walk<'d> {
     root: &'d Path,
+    wanted: Wanted,
     found: Vec<Listed>,
     entries: usize,
     bytes: u64,
@@ -102,8 +116,15 @@ struct Walk<'d> {
     faults: Option<Vec<ReadError>>,
 }
 
-fn list(dir: &Path) -> Result<Vec<Listed>, ReadError> {
-    let mut walk = Walk::of(dir);
+/// Which documents of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Policies,
+    Tests,
+}
+
+fn list(dir: &Path, wanted: Wanted) -> Result<Vec<Listed>, ReadError> {
+    let mut walk = Walk::of(dir, wanted);
     walk.directory(dir, "", 0)?;
     if walk.found.is_empty() {
         return Err(ReadError::Empty { dir: dir.into() });
@@ -113,9 +134,10 @@ fn list(dir: &Path) -> Result<Vec<Listed>, ReadError> {
 }
 
 impl<'d> Walk<'d> {
-    const fn of(root: &'d Path) -> Self {
+    const fn of(root: &'d Path, wanted: Wanted) -> Self {
         Self {
             root,
+            wanted,
             found: Vec::new(),
             entries: 0,
             bytes: 0,
@@ -164,7 +186,7 @@ impl<'d> Walk<'d> {
         if file_name.as_encoded_bytes().starts_with(b".") {
             return Ok(());
         }
-        let document = is_document(file_name.as_encoded_bytes());
+        let document = self.wanted.is(file_name.as_encoded_bytes());
         // Only what could be a document is followed: a dangling link elsewhere in
         // the tree is nobody's business here.
         let metadata = match fs::metadata(&path) {
@@ -236,14 +258,13 @@ impl<'d> Walk<'d> {
     }
 }
 
-fn is_document(name: &[u8]) -> bool {
-    let Some(stem) = name
-        .strip_suffix(b".yaml")
-        .or_else(|| name.strip_suffix(b".yml"))
-    else {
-        return false;
-    };
-    !stem.ends_with(b"_test")
+impl Wanted {
+    /// By the name of a file.
+    fn is(self, name: &[u8]) -> bool {
+        let stem = name.strip_suffix(b".yaml");
+        stem.or_else(|| name.strip_suffix(b".yml"))
+            .is_some_and(|stem| stem.ends_with(b"_test") == (self == Self::Tests))
+    }
 }
 
 /// What it says now.

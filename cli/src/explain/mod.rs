@@ -1,6 +1,6 @@
 //! `callgate explain`: how a call is decided, with the code that decides it.
 
-mod call;
+mod header;
 mod human;
 mod identity;
 mod json;
@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use callgate_policy::{
-    Caller, Decision, IdentityFault, Request, SpiffeId, Timestamp, Verdict,
-    document::{Limits, LoadError, LoadOptions, Loaded, Revocation, load},
+    Caller, Decision, IdentityFault, SpiffeId, Timestamp, Verdict,
+    document::{Limits, LoadError, LoadOptions, Loaded, RequestLine, Revocation, load},
 };
 use callgate_server::{clock, revocation::Revocations, store::read_sources};
 
-pub(crate) use call::{Call, Header};
+pub(crate) use header::header;
 pub(crate) use identity::Identity;
 
 use crate::{
@@ -32,22 +32,16 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let revocations = revocations(args)?;
     let mut parties = std::iter::once(&from).chain(&forwarder);
     let revoked = parties.find_map(|id| revocation_of(id, &revocations, &loaded, now));
-    let parts = args.call.parts(&args.headers);
-    let request = Request {
-        caller: match (revoked, &forwarder) {
-            (Some(_), _) => Caller::Unverified(IdentityFault::Revoked),
-            (None, None) => Caller::Verified(&from),
-            (None, Some(forwarder)) => Caller::Forwarded {
-                original: &from,
-                forwarder,
-            },
+    let request = args.call.with(&args.headers);
+    let caller = match (revoked, &forwarder) {
+        (Some(_), _) => Caller::Unverified(IdentityFault::Revoked),
+        (None, None) => Caller::Verified(&from),
+        (None, Some(forwarder)) => Caller::Forwarded {
+            original: &from,
+            forwarder,
         },
-        service: Some(&to),
-        method: &parts.method,
-        path: &parts.target,
-        upgrade: parts.upgrade.as_deref(),
-        content_type: parts.content_type.as_deref(),
     };
+    let request = request.by(caller, Some(&to));
     let decision = loaded.policies.decide(&request, now);
     let miss = decision.nearest_miss.as_ref();
     let story = miss.and_then(|miss| miss.story(&request, now));
@@ -74,7 +68,7 @@ struct Asked<'a> {
     /// Who passes the call on.
     forwarder: Option<&'a SpiffeId>,
     to: &'a SpiffeId,
-    call: &'a Call,
+    call: &'a RequestLine,
     /// Why the caller is believed no longer.
     revoked: Option<&'a Revocation>,
 }

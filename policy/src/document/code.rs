@@ -7,7 +7,7 @@ macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
         /// What kind of finding it is: below 100 the text and its YAML, from 100 the
         /// shape of a document, from 200 rules, from 300 what documents say to each other, from 400
-        /// revocations.
+        /// revocations, from 600 tests of policies.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -152,6 +152,20 @@ codes! {
     InvalidFingerprint = "CG401",
     /// A revocation of an identity and of a certificate at once.
     SeveralTargets = "CG402",
+
+    /// Not a request of a test: a method and a path, `GET /orders/7`, with values and not
+    /// with patterns.
+    InvalidRequest = "CG601",
+    /// Not a header of a request.
+    InvalidHeader = "CG602",
+    /// An expectation that nothing can ever meet.
+    ImpossibleExpectation = "CG603",
+    /// Two cases of one test with the same name.
+    DuplicateCase = "CG604",
+    /// A document in a file of tests that is no test: nobody would read it there.
+    NotATest = "CG605",
+    /// A case that stands for more calls than one may.
+    CaseTooLarge = "CG606",
 }
 
 impl fmt::Display for Code {

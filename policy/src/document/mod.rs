@@ -13,9 +13,11 @@ mod compile;
 mod diagnostic;
 mod finding;
 mod limits;
+mod policy_test;
 mod raw;
 mod read;
 mod render;
+mod request;
 mod revocation;
 mod source;
 mod suggest;
@@ -33,6 +35,8 @@ use crate::{BuildError, PolicySet, Timestamp, TrustDomain, spec::PolicySetSpec};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Findings, Place};
 pub use limits::Limits;
+pub use policy_test::{Expectation, PolicyTest, TestCase, TestRequest, is_test_file, load_tests};
+pub use request::{Header, OwnedRequest, RequestError, RequestLine};
 pub use revocation::{
     LoadedRevocations, Revocation, Revoked, holds_only_revocations, load_revocations,
     may_hold_revocations,

@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 
-use super::source::{Source, Span, offset};
-use crate::{PathOptions, Timestamp, TrustDomain, spec::Enforcement};
+use super::{
+    request::{Header, RequestLine},
+    source::{Source, Span, offset},
+};
+use crate::{PathOptions, Reason, Timestamp, TrustDomain, Verdict, spec::Enforcement};
 
 /// A text of a document and where it stands, quotes included.
 #[derive(Clone, Debug)]
@@ -22,10 +25,23 @@ pub(super) struct Documents<'s> {
     pub(super) groups: Vec<Group<'s>>,
     pub(super) meshes: Vec<Mesh<'s>>,
     pub(super) revocations: Vec<Revocation<'s>>,
+    pub(super) tests: Vec<PolicyTest<'s>>,
+    /// What they are read for.
+    pub(super) role: Role,
     /// How many documents there are, with those that are nothing of the above.
     pub(super) count: usize,
     /// False if some file was not read to its end: what seems to be missing may be there.
     pub(super) whole: bool,
+}
+
+/// What documents are read for: tests stand in files of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To decide by them.
+    #[default]
+    Policies,
+    /// To test what decides.
+    Tests,
 }
 
 /// A `ServicePolicy`.
@@ -128,6 +144,40 @@ pub(super) struct Revocation<'s> {
     pub(super) reason: String,
     pub(super) revoked_by: String,
     pub(super) expires: Option<Timestamp>,
+}
+
+/// A `PolicyTest`.
+#[derive(Debug)]
+pub(super) struct PolicyTest<'s> {
+    pub(super) name: Option<Written<'s>>,
+    /// The document.
+    pub(super) span: Span,
+    pub(super) now: Option<Timestamp>,
+    pub(super) cases: Vec<TestCase<'s>>,
+}
+
+/// A case of a `PolicyTest`.
+#[derive(Debug)]
+pub(super) struct TestCase<'s> {
+    pub(super) name: Option<Written<'s>>,
+    pub(super) span: Span,
+    pub(super) from: Vec<Written<'s>>,
+    pub(super) forwarder: Option<Written<'s>>,
+    pub(super) to: Option<Written<'s>>,
+    pub(super) headers: Vec<Header>,
+    pub(super) requests: Vec<(RequestLine, Span)>,
+    pub(super) now: Option<Timestamp>,
+    pub(super) expect: Option<Expect>,
+}
+
+/// `expect` of a case.
+#[derive(Debug)]
+pub(super) struct Expect {
+    pub(super) span: Span,
+    pub(super) verdict: Verdict,
+    pub(super) reason: Option<Reason>,
+    pub(super) rule: Option<String>,
+    pub(super) enforced: Option<bool>,
 }
 
 /// What is revoked.

@@ -47,6 +47,10 @@ fn tests_dot_entries_and_other_files_are_skipped() {
     }
     symlink("nowhere", dir.path().join("dangling.md")).unwrap();
     assert_eq!(names(&read_sources(dir.path()).unwrap()), ["orders.yaml"]);
+    assert_eq!(
+        names(&read_tests(dir.path()).unwrap()),
+        ["orders_test.yaml", "shop/web_test.yml"]
+    );
 }
 
 #[test]
@@ -73,6 +77,12 @@ fn nothing_to_read_is_an_error() {
     write(dir.path(), "orders_test.yaml", "");
     assert!(matches!(
         read_sources(dir.path()),
+        Err(ReadError::Empty { .. })
+    ));
+    let tests = tempfile::tempdir().unwrap();
+    write(tests.path(), "orders.yaml", "");
+    assert!(matches!(
+        read_tests(tests.path()),
         Err(ReadError::Empty { .. })
     ));
     let missing = dir.path().join("missing");

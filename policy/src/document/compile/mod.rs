@@ -9,6 +9,7 @@ mod domain;
 mod guardrails;
 mod revocations;
 mod rules;
+mod tests;
 mod trust;
 mod unique;
 
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use super::{
     Code, Counts, LoadOptions, Source,
     finding::{Finding, Sink},
+    policy_test::PolicyTest,
     raw::{Documents, Mesh, Service},
     revocation::Revocation,
     source::Span,
@@ -80,6 +82,22 @@ pub(super) fn revocations(
     revocations
         .filter_map(|one| compiler.revocation(one))
         .collect()
+}
+
+/// The tests of `documents`. What comes out is whole only if nothing was found.
+pub(super) fn tests(
+    documents: &Documents<'_>,
+    sources: &[Source],
+    options: &LoadOptions,
+    sink: &mut Sink,
+) -> Vec<PolicyTest> {
+    unique::check(documents, sink);
+    let domain = options.trust_domain.as_ref();
+    let mut compiler = Compiler::new(documents, sources, domain, options, sink);
+    let tests = documents.tests.iter();
+    let tests = tests.filter_map(|one| compiler.test(one)).collect();
+    compiler.report_relative(documents);
+    tests
 }
 
 /// What documents come to.

@@ -21,6 +21,8 @@ pub(super) fn check(documents: &Documents<'_>, sink: &mut Sink) {
     );
     let revocations = documents.revocations.iter().map(|one| one.name.as_ref());
     names("Revocation", revocations, sink);
+    let tests = documents.tests.iter().map(|one| one.name.as_ref());
+    names("PolicyTest", tests, sink);
     let mut meshes = documents.meshes.iter().map(|one| one.span);
     if let Some(first) = meshes.next() {
         for second in meshes {

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Where fields belong that were written somewhere else.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     (
         "the document, beside `spec`",
         &["apiVersion", "kind", "metadata"],
@@ -59,6 +59,11 @@ const HOMES: [(&str, &[&str]); 9] = [
         "the `exception` of a rule",
         &["reason", "ticket", "approvedBy", "expires"],
     ),
+    (
+        "a case of a `PolicyTest`",
+        &["requests", "headers", "expect", "forwarder"],
+    ),
+    ("the `expect` of a case", &["verdict", "rule", "enforced"]),
 ];
 
 /// What a rule is called in findings.

@@ -9,6 +9,7 @@ mod group;
 mod guardrails;
 mod mesh;
 mod metadata;
+mod policy_test;
 mod revocation;
 mod rules;
 mod service;
@@ -18,7 +19,7 @@ mod values;
 use super::{
     Code,
     finding::{Finding, Quoted, Sink},
-    raw::{Documents, Written},
+    raw::{Documents, Role, Written},
     suggest::{nearest, one_of},
     yaml::Node,
 };
@@ -50,7 +51,7 @@ fn content<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) -
     let span = node.span;
     let mut fields = Fields::open(node, What::Document, &SHAPE, sink)?;
     api_version(&mut fields, sink);
-    let kind = kind(&mut fields, sink)?;
+    let kind = kind(&mut fields, documents.role, sink)?;
     fields.require(&SHAPE, &["metadata", "spec"], sink);
     let entry = fields.take("metadata");
     let metadata = entry.map(|entry| metadata::read(entry.value, sink));
@@ -72,6 +73,10 @@ fn content<'s>(node: Node<'s>, documents: &mut Documents<'s>, sink: &mut Sink) -
             let read = spec.and_then(|spec| revocation::read(name, span, spec, sink));
             documents.revocations.extend(read);
         }
+        Kind::Test => {
+            let read = spec.and_then(|spec| policy_test::read(name, span, spec, sink));
+            documents.tests.extend(read);
+        }
     }
     Some(())
 }
@@ -82,6 +87,7 @@ enum Kind {
     Group,
     Mesh,
     Revocation,
+    Test,
 }
 
 const KINDS: [(&str, Kind); 4] = [
@@ -90,6 +96,8 @@ const KINDS: [(&str, Kind); 4] = [
     ("MeshPolicy", Kind::Mesh),
     ("Revocation", Kind::Revocation),
 ];
+
+const TEST: &str = "PolicyTest";
 
 /// A document without a version is of this one: there is no other yet.
 fn api_version(fields: &mut Fields<'_>, sink: &mut Sink) {
@@ -102,14 +110,36 @@ fn api_version(fields: &mut Fields<'_>, sink: &mut Sink) {
     }
 }
 
-fn kind(fields: &mut Fields<'_>, sink: &mut Sink) -> Option<Kind> {
+fn kind(fields: &mut Fields<'_>, role: Role, sink: &mut Sink) -> Option<Kind> {
     let entry = fields.take("kind")?;
     let written = text(entry.value, What::Field("kind"), sink)?;
     let kind = KINDS.iter().find(|(name, _)| *name == written.text);
-    if kind.is_none() {
-        sink.push(unknown_kind(&written));
+    match (role, kind) {
+        (Role::Tests, _) if written.text == TEST => return Some(Kind::Test),
+        (Role::Tests, _) => sink.push(not_a_test(&written, kind.is_some())),
+        (Role::Policies, Some((_, kind))) => return Some(*kind),
+        (Role::Policies, None) => sink.push(unknown_kind(&written)),
     }
-    kind.map(|(_, kind)| *kind)
+    None
+}
+
+/// In a file of tests, whatever else stands there has no effect.
+fn not_a_test(kind: &Written<'_>, is_known: bool) -> Finding {
+    let name = Quoted(&kind.text);
+    if !is_known {
+        let message = format!("unknown kind `{name}`");
+        let finding = Finding::new(Code::UnknownKind, kind.span, message);
+        return match nearest(&kind.text, [TEST]) {
+            Some(meant) => finding.label(format!("did you mean `{meant}`?")),
+            None => finding.help(format!(
+                "a file of tests has documents of the kind `{TEST}`"
+            )),
+        };
+    }
+    let message = format!("a `{name}` in a file of tests");
+    Finding::new(Code::NotATest, kind.span, message)
+        .label("nobody reads it here")
+        .help("files whose name ends in `_test.yaml` hold tests alone: put it into another file")
 }
 
 fn unknown_kind(kind: &Written<'_>) -> Finding {
@@ -117,7 +147,7 @@ fn unknown_kind(kind: &Written<'_>) -> Finding {
     let finding = Finding::new(Code::UnknownKind, kind.span, message);
     let names = KINDS.map(|(name, _)| name);
     match (&*kind.text, nearest(&kind.text, names)) {
-        ("PolicyTest", _) => {
+        (TEST, _) => {
             finding.help("tests of policies belong in files whose name ends in `_test.yaml`")
         }
         ("Workload", _) => {

@@ -76,7 +76,8 @@ fn rule<'s>(node: Node<'s>, field: &str, is_allow: bool, sink: &mut Sink) -> Opt
     })
 }
 
-fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
+/// The name of a rule, or of a case of a test.
+pub(super) fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
     let name = text(node, What::Field("name"), sink)?;
     let fault = if name.text.chars().count() > LONGEST_NAME {
         "it is longer than 253 characters"

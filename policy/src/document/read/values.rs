@@ -56,6 +56,21 @@ pub(super) fn unquoted<'s>(node: Node<'s>, what: What<'_>, sink: &mut Sink) -> O
     })
 }
 
+/// A text as [`text`], or an empty one in quotes, as a header may have.
+pub(super) fn maybe_empty_text<'s>(
+    node: Node<'s>,
+    what: What<'_>,
+    sink: &mut Sink,
+) -> Option<Written<'s>> {
+    match &node.value {
+        Value::Text(empty) if empty.text.is_empty() => Some(Written {
+            text: "".into(),
+            span: node.span,
+        }),
+        _ => text(node, what, sink),
+    }
+}
+
 /// The value of a label or an annotation, which may be empty but not anything but text.
 pub(super) fn label_value(node: Node<'_>, key: &str, sink: &mut Sink) {
     let is_empty = matches!(&node.value, Value::Text(text) if text.text.is_empty());
