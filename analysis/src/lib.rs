@@ -5,4 +5,5 @@
 //! the command's affair (`cli/`).
 
 pub mod language;
+pub mod lint;
 pub mod log;

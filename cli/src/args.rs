@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use callgate_policy::{
     Timestamp, TrustDomain,
-    document::{Header, RequestLine, TimeError, parse_time},
+    document::{Code, Header, RequestLine, TimeError, parse_duration, parse_time},
 };
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    check::{CheckFormat, code},
     dev::Dev,
     explain::{Identity, header},
     identities::IdentitiesArgs,
@@ -53,8 +54,9 @@ pub(crate) struct DevArgs {
 /// `callgate check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 0: nothing was found; 1: something was; 2: there was \
-nothing to check, or it could not be read."
+    after_help = "Exit code 0: the documents load, perhaps with warnings; 1: they do not, \
+or there are warnings and --deny-warnings; 2: there was nothing to check, or it could not \
+be read."
 )]
 pub(crate) struct CheckArgs {
     /// Directories and files that make one set of documents
@@ -65,9 +67,22 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
     pub(crate) trust_domain: Option<TrustDomain>,
 
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+
+    /// Warn of exceptions that end within this time: days, `14d`, or hours, `36h`; `0d` for
+    /// those that have ended only
+    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = duration)]
+    pub(crate) expiring_within: i64,
+
+    /// Say what a code of a finding means, instead
+    #[arg(long, value_name = "CODE", value_parser = code)]
+    pub(crate) explain: Option<Code>,
+
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
+    pub(crate) format: CheckFormat,
 }
 
 /// `callgate explain`.
@@ -122,4 +137,13 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
         Some(meant) => format!("{error}; did you mean `{meant}`?"),
         None => error.to_string(),
     })
+}
+
+/// A length of time, in milliseconds.
+fn duration(text: &str) -> Result<i64, String> {
+    if matches!(text, "0d" | "0h") {
+        return Ok(0);
+    }
+    let read = parse_duration(text);
+    read.ok_or_else(|| "write days or hours, such as `14d` or `36h`; ten years at most".to_owned())
 }

@@ -91,7 +91,7 @@ error[CG205]: `get /orders` is not an operation: methods are compared case-sensi
   |
   = help: did you mean `GET /orders`?
 
-2 findings
+2 errors
 ";
     assert_eq!(answer(&outcome), (Some(1), expected, ""));
 }
@@ -105,7 +105,7 @@ fn programs_get_an_array() {
     let expected = serde_json::json!({
         "code": "CG103", "severity": "error", "file": "policies/orders.yaml",
         "line": 5, "column": 3, "endLine": 5, "endColumn": 7,
-        "message": "unknown field `ownr` in a `ServicePolicy`", "help": null,
+        "message": "unknown field `ownr` in a `ServicePolicy`", "help": null, "related": [],
     });
     assert_eq!(found[0], expected);
     assert_eq!(found[1]["help"], "did you mean `GET /orders`?");
@@ -199,5 +199,167 @@ fn who_may_write_a_policy_is_checked_where_it_is_known() {
     assert!(
         told.contains("error[CG312]") && told.contains("policies/teams/shopping/orders.yaml"),
         "{told}"
+    );
+}
+
+const SUSPICIOUS: &str = "\
+kind: ServicePolicy
+metadata: {name: orders}
+spec:
+  services: [spiffe://example.org/ns/shop/sa/orders]
+  owner: TODO
+  allow:
+    - name: health
+      from: [spiffe://example.org/**]   # callgate: allow CG505 health tells nothing
+      to: [GET /health]
+    - name: export
+      from: [spiffe://example.org/ns/batch/sa/export]
+      to: [GET /export]
+      exception: {reason: r, ticket: T-1, approvedBy: dana, expires: 2020-01-01T00:00:00Z}
+";
+
+#[test]
+fn warnings_are_told_and_let_pass_unless_denied() {
+    let dir = directory(&[("policies/orders.yaml", SUSPICIOUS)]);
+    let outcome = callgate(dir.path(), &["check"]);
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
+    let told = &outcome.stdout;
+    assert!(
+        told.starts_with("warning[CG510]: `owner` says `TODO`\n --> policies/orders.yaml:5:10\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("warning[CG509]: the exception of `export` has ended"),
+        "{told}"
+    );
+    assert!(!told.contains("CG505"), "{told}");
+    assert!(
+        told.ends_with("\n1 document, 1 service, 2 rules: 2 warnings\n"),
+        "{told}"
+    );
+
+    let denied = callgate(dir.path(), &["check", "--deny-warnings"]);
+    assert_eq!(denied.code, Some(1));
+    assert!(
+        denied
+            .stdout
+            .ends_with(": 2 warnings, denied by --deny-warnings\n"),
+        "{}",
+        denied.stdout
+    );
+    let json = callgate(dir.path(), &["check", "--format", "json"]);
+    assert_eq!(json.code, Some(0));
+    let found: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(found[0]["severity"], "warning");
+}
+
+#[test]
+fn exceptions_are_warned_of_before_they_end() {
+    let far = SUSPICIOUS
+        .replace("2020-01-01T00", "2200-01-01T00")
+        .replace("TODO", "team-orders");
+    let dir = directory(&[("policies/orders.yaml", &far)]);
+    assert!(
+        callgate(dir.path(), &["check"])
+            .stdout
+            .ends_with(": no findings\n")
+    );
+    let soon = callgate(
+        dir.path(),
+        &["check", "--expiring-within", "3650d", "--deny-warnings"],
+    );
+    // Longer than anybody looks ahead is refused, and this century is not over yet.
+    assert_eq!(soon.code, Some(0), "{}", soon.stdout);
+    for bad in ["14", "two weeks", "-1d", "9999d"] {
+        let outcome = callgate(dir.path(), &["check", &format!("--expiring-within={bad}")]);
+        assert_eq!(outcome.code, Some(2), "{bad}");
+        assert!(
+            outcome.stderr.contains("write days or hours"),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn github_gets_annotations() {
+    let dir = directory(&[("policies/orders.yaml", BROKEN)]);
+    let outcome = callgate(dir.path(), &["check", "--format", "github"]);
+    let expected = "\
+::error file=policies/orders.yaml,line=5,endLine=5,col=3,endColumn=6,title=CG103::\
+unknown field `ownr` in a `ServicePolicy` (did you mean `owner`?)
+::error file=policies/orders.yaml,line=9,endLine=9,col=12,endColumn=14,title=CG205::\
+`get /orders` is not an operation: methods are compared case-sensitively and are in upper case\
+%0Ahelp: did you mean `GET /orders`?
+2 errors
+";
+    assert_eq!(answer(&outcome), (Some(1), expected, ""));
+}
+
+#[test]
+fn code_scanning_gets_sarif() {
+    let dir = directory(&[
+        ("policies/orders.yaml", SUSPICIOUS),
+        ("policies/b.yaml", GROUP),
+    ]);
+    let args = [
+        "check",
+        "--trust-domain",
+        "example.org",
+        "--format",
+        "sarif",
+    ];
+    let outcome = callgate(dir.path(), &args);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let log: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    let ids: Vec<_> = rules
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["CG509", "CG510", "CG511"]);
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert_eq!(result["level"], "warning");
+    }
+    let place = &results[1]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "policies/orders.yaml");
+    let region =
+        serde_json::json!({"startLine": 5, "startColumn": 10, "endLine": 5, "endColumn": 14});
+    assert_eq!(place["region"], region);
+}
+
+#[test]
+fn a_code_is_explained_without_documents() {
+    let dir = directory(&[]);
+    let outcome = callgate(dir.path(), &["check", "--explain", "CG012"]);
+    let expected = "\
+CG012 (error)
+
+An empty text, list or mapping where something must be said.
+
+    error[CG012]: `services` is empty
+";
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
+    assert!(outcome.stdout.starts_with(expected), "{}", outcome.stdout);
+    let json = callgate(
+        dir.path(),
+        &["check", "--explain", "cg505", "--format", "json"],
+    );
+    let page: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (page["code"].as_str(), page["severity"].as_str()),
+        (Some("CG505"), Some("warning"))
+    );
+    let unknown = callgate(dir.path(), &["check", "--explain", "CG0505"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(
+        unknown.stderr.contains("they look like `CG012`"),
+        "{}",
+        unknown.stderr
     );
 }

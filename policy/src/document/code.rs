@@ -7,7 +7,8 @@ macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
         /// What kind of finding it is: below 100 the text and its YAML, from 100 the
         /// shape of a document, from 200 rules, from 300 what documents say to each other, from 400
-        /// revocations, from 600 tests of policies.
+        /// revocations, from 500 what is in order, but probably not what was meant, from 600 tests
+        /// of policies.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -153,6 +154,30 @@ codes! {
     /// A revocation of an identity and of a certificate at once.
     SeveralTargets = "CG402",
 
+    /// A `from` that is as wide as a whole trust domain: every workload there is, those of
+    /// tomorrow included. Name the callers, or a namespace, or say by a suppression why
+    /// everybody may.
+    WholeTrustDomain = "CG505",
+    /// An exception that ends within the time given with `--expiring-within`, 14 days unless it is
+    /// given. From then on its callers are refused.
+    ExpiringException = "CG508",
+    /// An exception that has ended: its rule no longer matches anything. Remove the rule, or have
+    /// the exception approved anew.
+    ExpiredException = "CG509",
+    /// A text that was to be replaced, such as `owner: TODO`. Callers who are refused are told to
+    /// ask the owner.
+    Placeholder = "CG510",
+    /// A `CallerGroup` that no rule names. Who is added to it gets nothing.
+    UnusedGroup = "CG511",
+    /// A comment that begins with `callgate:` and is not understood. It is written
+    /// `# callgate: allow CG505 and the reason`: the code of a warning, then why it is fine here;
+    /// on the line that is warned of, or alone on the line above what it holds for. What is an
+    /// error cannot be allowed.
+    InvalidSuppression = "CG598",
+    /// A suppression of a warning that is not there, or no longer. Remove it, or it will hide
+    /// the next one.
+    UnusedSuppression = "CG599",
+
     /// Not a request of a test: a method and a path, `GET /orders/7`, with values and not
     /// with patterns.
     InvalidRequest = "CG601",
@@ -166,6 +191,51 @@ codes! {
     NotATest = "CG605",
     /// A case that stands for more calls than one may.
     CaseTooLarge = "CG606",
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The documents load; it is probably not what was meant.
+    Warning,
+    /// The set does not load.
+    Error,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Code {
+    /// How much findings of this code matter.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        if (Self::WholeTrustDomain..=Self::UnusedSuppression).contains(&self) {
+            Severity::Warning
+        } else {
+            Severity::Error
+        }
+    }
+
+    /// The code that is printed as `text`, such as `CG009`.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|code| code.as_str() == text)
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl fmt::Display for Code {

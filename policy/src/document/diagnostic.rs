@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Code, Position, Source,
-    finding::{Finding, Quoted},
+    Code, Position, Severity, Source,
+    finding::{Finding, Quoted, Sink},
     source::Span,
 };
 
@@ -60,6 +60,20 @@ impl Findings {
         self.omitted
     }
 
+    /// The first `limit` of `found` by place, without repetition; `None` if there is none.
+    ///
+    /// `sources` are those that the findings' spans are about.
+    #[must_use]
+    pub fn of(
+        found: impl IntoIterator<Item = Finding>,
+        sources: &[Source],
+        limit: usize,
+    ) -> Option<Self> {
+        let mut sink = Sink::default();
+        found.into_iter().for_each(|one| sink.push(one));
+        sink.into_findings(sources, limit)
+    }
+
     pub(super) fn new(found: &[Finding], omitted: usize, sources: &[Source]) -> Self {
         let diagnostics = found
             .iter()
@@ -73,6 +87,12 @@ impl Findings {
 }
 
 impl Diagnostic {
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
     /// The same, of a text that stands `lines` further down in its file.
     pub(super) fn further_down(mut self, lines: u32) -> Self {
         let places = self.related.iter_mut().map(|(place, _)| place);
@@ -124,7 +144,13 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: error[{}]: {}", self.place, self.code, self.message)
+        let Self {
+            place,
+            code,
+            message,
+            ..
+        } = self;
+        write!(f, "{place}: {}[{code}]: {message}", self.severity())
     }
 }
 

@@ -6,8 +6,9 @@ use super::{Code, Findings, Source, source::Span};
 
 /// A finding whose lines and columns nobody has counted yet: counting costs a look
 /// through the line, and most findings of a file that is wholly wrong are never shown.
+/// [`Findings::of`] counts them.
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
+pub struct Finding {
     pub(super) code: Code,
     pub(super) message: String,
     pub(super) span: Span,
@@ -24,7 +25,10 @@ pub(super) struct Sink {
 }
 
 impl Finding {
-    pub(super) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
+    /// A finding at `span`. The message is lower-case, without a full stop, with the document's
+    /// words in backticks.
+    #[must_use]
+    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -36,21 +40,36 @@ impl Finding {
     }
 
     /// A word at the place itself.
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
     /// What to do about it.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Another place that has to do with it.
-    pub(super) fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
         self
+    }
+
+    /// What kind of finding.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Where.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        self.span
     }
 
     fn order(&self) -> (Span, Code, &str) {
@@ -119,7 +138,8 @@ impl Sink {
 
 /// Text from a document or a file name, fit for one line of a message: escaped, and
 /// cut where nobody reads on.
-pub(super) struct Quoted<'a>(pub(super) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,19 +21,20 @@ mod request;
 mod revocation;
 mod source;
 mod suggest;
+pub mod syntax;
 mod time;
 mod yaml;
 
 use std::fmt;
 
-use finding::{Finding, Sink};
+use finding::Sink;
 use raw::Documents;
-use source::Span;
 
 use crate::{BuildError, PolicySet, Timestamp, TrustDomain, spec::PolicySetSpec};
 
-pub use code::Code;
+pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Findings, Place};
+pub use finding::{Finding, Quoted};
 pub use limits::Limits;
 pub use policy_test::{Expectation, PolicyTest, TestCase, TestRequest, is_test_file, load_tests};
 pub use request::{Header, OwnedRequest, RequestError, RequestLine};
@@ -41,8 +42,9 @@ pub use revocation::{
     LoadedRevocations, Revocation, Revoked, holds_only_revocations, load_revocations,
     may_hold_revocations,
 };
-pub use source::{Position, Source};
-pub use time::{TimeError, parse_time};
+pub use source::{Position, Source, Span};
+pub use suggest::nearest;
+pub use time::{TimeError, parse_duration, parse_time};
 
 /// What a loader may be told from outside the documents.
 #[derive(Clone, Debug, Default)]
@@ -110,13 +112,7 @@ pub struct Specified {
 /// # Errors
 /// Every finding, in the order of the sources; or that there is no document.
 pub fn load(sources: &[Source], options: &LoadOptions) -> Result<Loaded, LoadError> {
-    let specified = specify(sources, options)?;
-    let policies = PolicySet::build(specified.spec).map_err(|error| not_built(&error, sources))?;
-    Ok(Loaded {
-        policies,
-        counts: specified.counts,
-        trust_domain: specified.trust_domain,
-    })
+    specify(sources, options)?.build(sources)
 }
 
 /// Reads `sources`, all of them or none, without compiling them.
@@ -140,6 +136,21 @@ pub fn specify(sources: &[Source], options: &LoadOptions) -> Result<Specified, L
         counts: compiled.counts,
         trust_domain: compiled.trust_domain,
     })
+}
+
+impl Specified {
+    /// Compiles what was read from `sources`.
+    ///
+    /// # Errors
+    /// The one thing that is found only now: the set is too large.
+    pub fn build(self, sources: &[Source]) -> Result<Loaded, LoadError> {
+        let policies = PolicySet::build(self.spec).map_err(|error| not_built(&error, sources))?;
+        Ok(Loaded {
+            policies,
+            counts: self.counts,
+            trust_domain: self.trust_domain,
+        })
+    }
 }
 
 /// Whatever a document can do wrong was found before, with its place; what is left is

@@ -6,7 +6,7 @@ use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
 };
 
-use super::{Diagnostic, Findings, Place, Source};
+use super::{Diagnostic, Findings, Place, Severity, Source};
 
 /// Bytes of one line that an excerpt shows. A longer line was not written by hand, and
 /// a caret in the middle of it would help nobody.
@@ -34,16 +34,29 @@ impl Findings {
         }
         if self.omitted() > 0 {
             let more = format!("{} more findings are not shown", self.omitted());
-            let title = Level::ERROR.primary_title(more);
+            let title = self.level().primary_title(more);
             text.push_str(&renderer.render(&[Group::with_title(title)]));
             text.push_str("\n\n");
         }
         text
     }
+
+    /// That of the worst which is kept.
+    fn level(&self) -> Level<'static> {
+        let severities = self.diagnostics().iter().map(Diagnostic::severity);
+        severities.max().map_or(Level::ERROR, level)
+    }
+}
+
+const fn level(severity: Severity) -> Level<'static> {
+    match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    }
 }
 
 fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
-    let title = Level::ERROR
+    let title = level(diagnostic.severity())
         .primary_title(&diagnostic.message)
         .id(diagnostic.code.as_str());
     let group = Group::with_title(title).elements(excerpts(diagnostic, sources));

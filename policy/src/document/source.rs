@@ -26,7 +26,7 @@ pub struct Position {
 
 /// A range of bytes of one source's text, on character boundaries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Span {
+pub struct Span {
     /// The index of the source among those that are loaded.
     pub(super) file: u32,
     /// The first byte.
@@ -165,6 +165,28 @@ impl Source {
 }
 
 impl Span {
+    /// Bytes of the `file`th of the sources that are read together.
+    #[must_use]
+    pub fn of(file: usize, bytes: Range<usize>) -> Self {
+        Self {
+            file: offset(file),
+            start: offset(bytes.start),
+            end: offset(bytes.end),
+        }
+    }
+
+    /// The index of the source among those that are read together.
+    #[must_use]
+    pub const fn file(self) -> usize {
+        self.file as usize
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn bytes(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
     /// From the beginning of `self` to the end of `other`.
     pub(super) fn to(self, other: Self) -> Self {
         Self {

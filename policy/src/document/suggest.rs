@@ -3,8 +3,10 @@
 /// How alike two words must be, from 0 to 1. At 0.8, one slip in five letters counts.
 const ALIKE: f64 = 0.8;
 
-/// The word of `known` that `word` was probably meant to be.
-pub(super) fn nearest<'k>(
+/// The word of `known` that `word` was probably meant to be. Of words longer than 64 bytes
+/// none is.
+#[must_use]
+pub fn nearest<'k>(
     word: &str,
     known: impl IntoIterator<Item = &'k str> + Clone,
 ) -> Option<&'k str> {

@@ -25,7 +25,8 @@ pub fn parse_time(text: &str) -> Result<Timestamp, TimeError> {
 
 /// Reads a length of time as milliseconds: a whole number of days, `90d`, or hours,
 /// `36h`; at least one, ten years at most.
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<i64> {
     const HOUR: i64 = 60 * 60 * 1_000;
     const LONGEST: i64 = 3_650 * 24 * HOUR;
     let (number, unit) = match (text.strip_suffix('d'), text.strip_suffix('h')) {

@@ -23,14 +23,16 @@ use super::{Limits, Source, finding::Sink, source::Span};
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node<'s> {
-    pub(super) span: Span,
-    pub(super) value: Value<'s>,
+pub struct Node<'s> {
+    /// From its first character to its last; of a block text from its `|` or `>`.
+    pub span: Span,
+    /// What it is.
+    pub value: Value<'s>,
 }
 
 /// What a value is.
 #[derive(Debug)]
-pub(super) enum Value<'s> {
+pub enum Value<'s> {
     /// A text, quoted or not.
     Text(Text<'s>),
     /// A list.
@@ -43,14 +45,16 @@ pub(super) enum Value<'s> {
 
 /// A text as its reader gets it.
 #[derive(Clone, Debug)]
-pub(super) struct Text<'s> {
-    pub(super) text: Cow<'s, str>,
-    pub(super) style: Style,
+pub struct Text<'s> {
+    /// What is read.
+    pub text: Cow<'s, str>,
+    /// How it is written.
+    pub style: Style,
 }
 
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub enum Style {
     /// Without quotes: other readers may take it for something else.
     Plain,
     /// In single or double quotes.
@@ -61,10 +65,13 @@ pub(super) enum Style {
 
 /// A key of a mapping and its value.
 #[derive(Debug)]
-pub(super) struct Entry<'s> {
-    pub(super) key: Cow<'s, str>,
-    pub(super) key_span: Span,
-    pub(super) value: Node<'s>,
+pub struct Entry<'s> {
+    /// The key.
+    pub key: Cow<'s, str>,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// Its value.
+    pub value: Node<'s>,
 }
 
 /// What one file holds.
