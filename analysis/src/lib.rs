@@ -7,3 +7,6 @@
 pub mod language;
 pub mod lint;
 pub mod log;
+pub mod names;
+pub mod suite;
+pub mod trial;
