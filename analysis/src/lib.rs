@@ -4,9 +4,11 @@
 //! nothing else: no server, no network. What is printed, and where files come from, is
 //! the command's affair (`cli/`).
 
+pub mod figure;
 pub mod language;
 pub mod lint;
 pub mod log;
 pub mod names;
+pub mod replay;
 pub mod suite;
 pub mod trial;

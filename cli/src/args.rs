@@ -14,6 +14,7 @@ use crate::{
     explain::{Identity, header},
     identities::IdentitiesArgs,
     output::Format,
+    replay::ReplayArgs,
     revocation::{RevocationsArgs, RevokeArgs},
     serve::ServeArgs,
 };
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Revocations(RevocationsArgs),
     /// List who called, and how long their certificates last
     Identities(IdentitiesArgs),
+    /// Decide recorded calls again, by other rules, and say what changes
+    Replay(Box<ReplayArgs>),
     /// DEVELOPMENT ONLY: what stands in for a mesh that is not there
     Dev(DevArgs),
 }

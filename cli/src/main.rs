@@ -9,6 +9,8 @@ mod explain;
 mod identities;
 mod logs;
 mod output;
+mod policies;
+mod replay;
 mod revocation;
 mod serve;
 mod sources;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Revoke(args) => revocation::revoke(&args),
         Command::Revocations(args) => revocation::list(&args),
         Command::Identities(args) => identities::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Dev(args) => dev::run(args.command),
     };
     outcome.unwrap_or_else(|error| {

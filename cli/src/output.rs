@@ -65,3 +65,13 @@ pub(crate) fn counted(n: usize, what: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {what}{plural}")
 }
+
+/// A log is what somebody wrote: nothing in it may move a terminal's cursor, or turn the
+/// order of what stands in a line.
+pub(crate) fn printable(text: &str) -> String {
+    let moves =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| if moves(c) { '\u{fffd}' } else { c })
+        .collect()
+}

@@ -6,7 +6,7 @@ use callgate_policy::Timestamp;
 use serde::Serialize;
 
 use super::Caller;
-use crate::output::columns;
+use crate::output::{columns, printable};
 
 pub(super) fn table(callers: &BTreeMap<String, Caller>, at: Timestamp) -> String {
     if callers.is_empty() {
@@ -97,13 +97,6 @@ fn span(millis: i64) -> String {
 
 fn unknown() -> String {
     "-".to_owned()
-}
-
-/// A log is what somebody wrote: nothing in it may move a terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]
