@@ -13,6 +13,7 @@ use crate::{
     dev::Dev,
     explain::{Identity, header},
     identities::IdentitiesArgs,
+    import::ImportArgs,
     output::Format,
     replay::ReplayArgs,
     revocation::{RevocationsArgs, RevokeArgs},
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Identities(IdentitiesArgs),
     /// Decide recorded calls again, by other rules, and say what changes
     Replay(Box<ReplayArgs>),
+    /// Translate the policies of another system, as far as both decide alike
+    Import(Box<ImportArgs>),
     /// DEVELOPMENT ONLY: what stands in for a mesh that is not there
     Dev(DevArgs),
 }

@@ -7,6 +7,7 @@ mod check;
 mod dev;
 mod explain;
 mod identities;
+mod import;
 mod logs;
 mod output;
 mod policies;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Revoke(args) => revocation::revoke(&args),
         Command::Revocations(args) => revocation::list(&args),
         Command::Identities(args) => identities::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dev(args) => dev::run(args.command),
     };

@@ -30,9 +30,14 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// Whether standard output wants colours: a terminal does, unless `NO_COLOR` is set to
 /// anything (no-color.org) or the terminal cannot.
 pub(crate) fn colour() -> bool {
+    may_colour() && io::stdout().is_terminal()
+}
+
+/// Whether a terminal, where there is one, wants colours.
+pub(crate) fn may_colour() -> bool {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !no_colour && !dumb && io::stdout().is_terminal()
+    !no_colour && !dumb
 }
 
 /// Lines in columns as wide as they must be.

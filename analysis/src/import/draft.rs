@@ -1,0 +1,373 @@
+//! Rules while an import collects them: who may do what, by service.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    document::Span,
+    formula::{Case, Formula},
+    report::{Finding, Kind, Report},
+    shape::{End, Segment, Shape, distinct},
+};
+
+/// Everything that was translated so far.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// Rules for every service.
+    pub(super) mesh: Rules,
+    /// Rules by the SPIFFE ID of the service.
+    pub(super) services: BTreeMap<String, Rules>,
+    /// Services for which nothing may be written, because something that keeps callers out
+    /// could not be.
+    withheld: BTreeSet<String>,
+    /// The same, for all.
+    all_withheld: bool,
+}
+
+/// The rules of a service or of the mesh.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rules {
+    pub(super) allow: Vec<Rule>,
+    pub(super) deny: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// What it is called there.
+    pub(super) name: String,
+    /// Where it stands there.
+    pub(super) at: Span,
+    /// Everybody if `None`; in deny rules only.
+    pub(super) from: Option<Vec<Shape>>,
+    pub(super) to: Vec<Call>,
+}
+
+/// Some methods of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// Every method if `None`.
+    pub(super) methods: Option<BTreeSet<String>>,
+    pub(super) path: Shape,
+}
+
+/// What a policy does with the calls that fit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Allow,
+    Deny,
+}
+
+/// Whose callers a policy is about.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// Every service's.
+    Mesh,
+    /// Those of these SPIFFE IDs.
+    Services(Vec<String>),
+}
+
+/// One rule of another system.
+#[derive(Debug)]
+pub(super) struct Statement<'a> {
+    pub(super) name: &'a str,
+    pub(super) at: Span,
+    pub(super) action: Action,
+    pub(super) target: &'a Target,
+    pub(super) formula: Formula,
+}
+
+impl Draft {
+    /// That there are such services, with or without rules.
+    pub(super) fn declare(&mut self, target: &Target) {
+        if let Target::Services(services) = target {
+            for service in services {
+                self.services.entry(service.clone()).or_default();
+            }
+        }
+    }
+
+    /// Adds a rule, as far as it can be said.
+    pub(super) fn state(&mut self, statement: &Statement<'_>, report: &mut Report) {
+        self.declare(statement.target);
+        let (cases, mut gaps) = statement.formula.cases(statement.at);
+        let (cases, more) = named(cases, statement);
+        gaps.extend(more);
+        for gap in gaps {
+            self.gap(gap, statement.action, statement.target, report);
+        }
+        let rules = grouped(cases).into_iter().map(|(from, to)| Rule {
+            name: statement.name.to_owned(),
+            at: statement.at,
+            from,
+            to,
+        });
+        self.add(statement.target, statement.action, rules.collect());
+    }
+
+    /// Adds rules.
+    pub(super) fn add(&mut self, target: &Target, action: Action, rules: Vec<Rule>) {
+        self.declare(target);
+        let add = |to: &mut Rules| match action {
+            Action::Allow => to.allow.extend(rules.iter().cloned()),
+            Action::Deny => to.deny.extend(rules.iter().cloned()),
+        };
+        match target {
+            Target::Mesh => add(&mut self.mesh),
+            Target::Services(services) => {
+                for service in services {
+                    add(self.services.entry(service.clone()).or_default());
+                }
+            }
+        }
+    }
+
+    /// Reports something that could not be said. What only lets callers in is left out;
+    /// without something that keeps them out, nothing may be written at all.
+    pub(super) fn gap(
+        &mut self,
+        gap: Finding,
+        action: Action,
+        target: &Target,
+        report: &mut Report,
+    ) {
+        let effect = match (action, target) {
+            (Action::Allow, _) => "left out: the calls that only this let in are refused".to_owned(),
+            (Action::Deny, Target::Mesh) => {
+                self.all_withheld = true;
+                "nothing is written: without this, the rest would let in what it keeps out".to_owned()
+            }
+            (Action::Deny, Target::Services(services)) => {
+                self.withheld.extend(services.iter().cloned());
+                let quoted: Vec<String> = services.iter().map(|id| format!("`{id}`")).collect();
+                format!(
+                    "no policy is written for {}: without this, the rest would let in what it keeps out",
+                    quoted.join(", ")
+                )
+            }
+        };
+        let effect = if gap.effect.is_empty() { effect } else { gap.effect.clone() };
+        report.push(gap.effect(effect));
+    }
+
+    /// Takes out what may not be written.
+    pub(super) fn settle(&mut self) {
+        if self.all_withheld {
+            self.mesh = Rules::default();
+            self.services.clear();
+        }
+        for service in &self.withheld {
+            self.services.remove(service);
+        }
+    }
+
+    /// Says where Callgate's words mean a little more or less than the other system's.
+    pub(super) fn compare(&self, report: &mut Report) {
+        let all = || std::iter::once(&self.mesh).chain(self.services.values());
+        let get = |call: &&Call| {
+            call.methods
+                .as_ref()
+                .is_some_and(|methods| methods.contains("GET") && !methods.contains("HEAD"))
+        };
+        let rules = all().flat_map(|rules| rules.allow.iter().chain(&rules.deny));
+        let mut with_get = rules.filter(|rule| rule.to.iter().any(|call| get(&call)));
+        if let Some(first) = with_get.next() {
+            let message = "`GET` covers `HEAD` here, in this rule and in others that name `GET` alone";
+            let effect = "`HEAD`, which tells nothing that `GET` does not (RFC 9110, section 9.3.2), is \
+                          let in and kept out with it";
+            report.push(Finding::new(Kind::Head, first.at, message).effect(effect));
+        }
+        for rules in all() {
+            for rule in &rules.deny {
+                let allowed = || rules.allow.iter().chain(&self.mesh.allow);
+                note_trailing_slash(rule, allowed, report);
+            }
+        }
+    }
+}
+
+/// A deny rule takes `/a` and `/a/` for one, which matters where the other is allowed.
+fn note_trailing_slash<'r, I: Iterator<Item = &'r Rule>>(
+    rule: &Rule,
+    allowed: impl Fn() -> I,
+    report: &mut Report,
+) {
+    for call in &rule.to {
+        let end = match call.path.end {
+            End::Here => End::Slash,
+            End::Slash if call.path.segments.is_empty() => continue,
+            End::Slash => End::Here,
+            End::More => continue,
+        };
+        let twin = Call {
+            path: call.path.clone().ending(end),
+            ..call.clone()
+        };
+        let denied = rule.to.iter().any(|other| other.covers(&twin));
+        let meets = |other: &Rule| {
+            let callers = match (&rule.from, &other.from) {
+                (Some(these), Some(those)) => !super::shape::meet(these, those).is_empty(),
+                _ => true,
+            };
+            callers && other.to.iter().any(|call| call.meets(&twin))
+        };
+        if !denied && allowed().any(meets) {
+            let (path, twin) = (&call.path, &twin.path);
+            let message = format!("a deny rule on `{path}` keeps out `{twin}` as well");
+            let effect = "stricter than before: most frameworks serve both alike, so Callgate's deny rules ignore one trailing slash";
+            report.push(Finding::new(Kind::TrailingSlash, rule.at, message).effect(effect));
+        }
+    }
+}
+
+impl Call {
+    /// Whether it admits all that `other` does.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let methods = match (&self.methods, &other.methods) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(these), Some(those)) => those.is_subset(these),
+        };
+        methods && self.path.covers(&other.path)
+    }
+
+    /// Whether some request fits both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let methods = match (&self.methods, &other.methods) {
+            (Some(these), Some(those)) => !these.is_disjoint(those),
+            _ => true,
+        };
+        methods && self.path.meet(&other.path).is_some()
+    }
+
+    /// Every call.
+    pub(super) fn any() -> Self {
+        Self {
+            methods: None,
+            path: Shape::exact([]).ending(End::More),
+        }
+    }
+}
+
+/// The cases that rules can name callers for, and what keeps others from it.
+fn named(cases: Vec<Case>, statement: &Statement<'_>) -> (Vec<Case>, Vec<Finding>) {
+    let (mut kept, mut gaps) = (Vec::new(), Vec::new());
+    for case in cases {
+        let everybody = case.callers.is_none();
+        match statement.action {
+            // Callgate refuses them before it looks at rules.
+            Action::Deny if case.anonymous => {}
+            Action::Allow if everybody || case.anonymous => gaps.push(anybody(statement, &case)),
+            _ => kept.push(case),
+        }
+    }
+    (kept, gaps)
+}
+
+fn anybody(statement: &Statement<'_>, case: &Case) -> Finding {
+    let message = if case.anonymous {
+        "this lets in callers without an identity only: Callgate refuses them all"
+    } else {
+        "this lets in everybody, whoever it is"
+    };
+    let calls: Vec<String> = calls(case).iter().map(|call| format!("`{call}`")).collect();
+    let instead = format!(
+        "name the callers; every verified identity of the mesh would be `from: [/**]`, `to: [{}]`",
+        calls.join(", ").replace('`', "")
+    );
+    Finding::new(Kind::AnyCaller, statement.at, message).instead(instead)
+}
+
+/// The calls of a case, a path each.
+fn calls(case: &Case) -> Vec<Call> {
+    let paths = case.paths.clone().unwrap_or_else(|| vec![Call::any().path]);
+    let call = |path| Call {
+        methods: case.methods.clone(),
+        path,
+    };
+    distinct(paths).into_iter().map(call).collect()
+}
+
+type From = Option<Vec<Shape>>;
+
+/// Cases with the same callers become one rule, and so do cases about the same calls.
+fn grouped(cases: Vec<Case>) -> Vec<(From, Vec<Call>)> {
+    let mut by_callers: Vec<(From, Vec<Call>)> = Vec::new();
+    for case in cases {
+        let calls = calls(&case);
+        match by_callers.iter_mut().find(|(from, _)| *from == case.callers) {
+            Some((_, before)) => before.extend(calls),
+            None => by_callers.push((case.callers, calls)),
+        }
+    }
+    let mut by_calls: Vec<(From, Vec<Call>)> = Vec::new();
+    for (from, calls) in by_callers {
+        let calls = joined(calls);
+        match (by_calls.iter_mut().find(|(_, before)| *before == calls), from) {
+            (Some((Some(before), _)), Some(more)) => {
+                *before = distinct(before.drain(..).chain(more));
+            }
+            (Some((before, _)), None) => *before = None,
+            (Some((None, _)), Some(_)) => {}
+            (None, from) => by_calls.push((from, calls)),
+        }
+    }
+    by_calls
+}
+
+/// The same calls with one entry a path, and without what another entry covers.
+pub(super) fn joined(calls: Vec<Call>) -> Vec<Call> {
+    let mut by_path: Vec<Call> = Vec::new();
+    for call in calls {
+        match by_path.iter_mut().find(|before| before.path == call.path) {
+            Some(before) => {
+                before.methods = match (before.methods.take(), call.methods) {
+                    (Some(these), Some(those)) => Some(&these | &those),
+                    _ => None,
+                };
+            }
+            None => by_path.push(call),
+        }
+    }
+    let others = by_path.clone();
+    by_path.retain(|call| !others.iter().any(|other| other != call && other.covers(call)));
+    by_path
+}
+
+/// As Callgate writes it.
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.methods {
+            None => f.write_str("ANY")?,
+            Some(methods) => {
+                let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
+                f.write_str(&methods.join(","))?;
+            }
+        }
+        write!(f, " {}", self.path)
+    }
+}
+
+/// An identity or a pattern over identities as Callgate writes it, relative to `own`.
+pub(super) fn caller(shape: &Shape, own: Option<&str>) -> String {
+    let mut segments = shape.segments.iter();
+    let domain = match segments.next() {
+        Some(Segment::Literal(domain)) => domain.as_str(),
+        _ => "",
+    };
+    let mut text = if own == Some(domain) {
+        String::new()
+    } else {
+        format!("spiffe://{domain}")
+    };
+    for segment in segments {
+        text.push('/');
+        match segment {
+            Segment::Literal(literal) => text.push_str(literal),
+            Segment::Any | Segment::Begins(_) => text.push('*'),
+        }
+    }
+    if shape.end == End::More {
+        text.push_str("/**");
+    }
+    text
+}

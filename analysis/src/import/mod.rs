@@ -1,0 +1,154 @@
+//! Policies of other systems as Callgate's documents, where both decide alike.
+//!
+//! ```text
+//!  documents ──document──► nodes ──istio, …──► formulas ──formula──► cases ──draft──► rules
+//!                            └──────────────────┴─────────────────────┴──► findings    │
+//!                                                                             write ◄──┘
+//! ```
+//!
+//! Nothing is guessed. What cannot be said exactly is reported: if it let callers in, it is
+//! left out, and they are refused; if it kept callers out, nothing is written for the
+//! services that it is about, because the rest would let in more than before.
+//!
+//! "Exactly" is meant of the calls that rules decide at all: those of a verified identity, to
+//! a path that has one reading, without an upgrade. All others Callgate refuses before it
+//! looks at rules, as `docs/import.md` tells.
+
+mod document;
+mod draft;
+mod envoy_rbac;
+mod fields;
+mod formula;
+mod report;
+mod shape;
+mod text;
+mod write;
+
+use callgate_policy::{
+    SpiffeId, TrustDomain,
+    document::{LoadError, LoadOptions, Source, load},
+};
+
+use draft::Draft;
+use report::Report;
+
+pub use report::{Finding, Kind, Place, Severity, render};
+
+/// Whose documents they are, and what these do not say themselves.
+#[derive(Clone, Debug)]
+pub enum System {
+    /// Envoy's RBAC filter: its configuration, or a whole one that has it.
+    EnvoyRbac {
+        /// The services that it protects; at least one.
+        services: Vec<SpiffeId>,
+    },
+}
+
+/// What is the same for all systems.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The mesh's own trust domain. With it a `MeshPolicy` is written, and identities are
+    /// relative.
+    pub trust_domain: Option<TrustDomain>,
+    /// Other trust domains whose callers the mesh believes.
+    pub accepted: Vec<TrustDomain>,
+    /// Whether what may `GET` a path may also open a WebSocket there.
+    pub websocket: bool,
+    /// Whether the policies are shadowed.
+    pub shadow: bool,
+}
+
+/// What an import comes to.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The documents, as one file; empty if there is nothing to write.
+    pub documents: String,
+    /// Services that they name.
+    pub services: usize,
+    /// Rules in them.
+    pub rules: usize,
+    /// What was not translated and what should be known, the gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// An import cannot say what it came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportError {
+    /// There is nothing to translate in the sources.
+    Nothing,
+    /// The documents that came out do not load: a fault of the import. The first finding is
+    /// here.
+    Unloadable(String),
+}
+
+/// Translates `sources`.
+///
+/// # Errors
+/// When there is nothing to translate.
+pub fn import(
+    system: &System,
+    sources: &[Source],
+    options: &Options,
+) -> Result<Imported, ImportError> {
+    let mut report = Report::default();
+    let nodes = document::documents(sources, &mut report);
+    let mut draft = Draft::default();
+    let found = match system {
+        System::EnvoyRbac { services } => {
+            envoy_rbac::read(&nodes, services, &mut draft, &mut report)
+        }
+    };
+    if report.is_unreadable() {
+        return Ok(Imported {
+            documents: String::new(),
+            services: 0,
+            rules: 0,
+            findings: report.into_findings(),
+        });
+    }
+    if !found {
+        return Err(ImportError::Nothing);
+    }
+    draft.settle();
+    draft.compare(&mut report);
+    let written = write::write(&draft, options, sources);
+    check(&written.text)?;
+    Ok(Imported {
+        documents: written.text,
+        services: written.services,
+        rules: written.rules,
+        findings: report.into_findings(),
+    })
+}
+
+/// Nobody should be the first to load what was written here.
+fn check(text: &str) -> Result<(), ImportError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let source = Source::new("imported.yaml", text);
+    match load(&[source], &LoadOptions::default()) {
+        Ok(_) => Ok(()),
+        Err(LoadError::Findings(findings)) => {
+            let first = findings.diagnostics().first().map(ToString::to_string);
+            Err(ImportError::Unloadable(first.unwrap_or_default()))
+        }
+        Err(error) => Err(ImportError::Unloadable(error.to_string())),
+    }
+}
+
+impl std::fmt::Display for ImportError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("there is nothing to import"),
+            Self::Unloadable(finding) => {
+                write!(f, "the import wrote documents that do not load, which is a fault of it: {finding}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ImportError {}
+
+#[cfg(test)]
+mod tests;

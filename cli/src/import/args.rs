@@ -1,0 +1,64 @@
+//! What can be written after `callgate import`.
+
+use std::path::PathBuf;
+
+use callgate_policy::{SpiffeId, TrustDomain};
+use clap::{Args, Subcommand};
+
+use crate::output::Format;
+
+/// `callgate import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The documents go to standard output, the report to standard error (with \
+--format json, both to standard output).\n\n\
+Exit code 0: everything was translated; 1: something was not, as the report says; 2: there \
+was nothing to import, or it could not be read."
+)]
+pub(crate) struct ImportArgs {
+    #[command(subcommand)]
+    pub(crate) system: SystemArgs,
+}
+
+/// Whose documents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SystemArgs {
+    /// The configuration of Envoy's RBAC filter, alone or within a larger one
+    EnvoyRbac(EnvoyRbacArgs),
+}
+
+/// `callgate import envoy-rbac`.
+#[derive(Debug, Args)]
+pub(crate) struct EnvoyRbacArgs {
+    /// The service that the filter protects: a SPIFFE ID; may be repeated
+    #[arg(long = "service", value_name = "ID", required = true, value_parser = SpiffeId::parse)]
+    pub(crate) services: Vec<SpiffeId>,
+
+    /// The mesh's own trust domain: identities are written relative to it, and a MeshPolicy
+    /// that names it
+    #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
+    pub(crate) trust_domain: Option<TrustDomain>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// What can be written for every system.
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// Files to translate together, YAML or JSON; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Let whoever may GET a path open a WebSocket there as well
+    #[arg(long)]
+    pub(crate) websocket: bool,
+
+    /// Write `enforcement: Shadow`: decide and record, but let pass
+    #[arg(long)]
+    pub(crate) shadow: bool,
+
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
