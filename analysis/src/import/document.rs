@@ -63,7 +63,13 @@ pub(super) fn documents(sources: &[Source], report: &mut Report) -> Vec<Node> {
         let too_large = source.text().len() > Limits::FILE_BYTES;
         let read = if too_large {
             let message = format!("the file is longer than {} bytes", Limits::FILE_BYTES);
-            Err(Finding::error(Span { file, ..Span::default() }, message))
+            Err(Finding::error(
+                Span {
+                    file,
+                    ..Span::default()
+                },
+                message,
+            ))
         } else {
             Builder::new(file, source).documents(&mut documents)
         };
@@ -154,7 +160,11 @@ impl<'s> Builder<'s> {
         match event {
             Event::Scalar(text, style, 0, None) => {
                 let null = style == ScalarStyle::Plain && is_null(&text);
-                let value = if null { Value::Null } else { Value::Text(text.into_owned()) };
+                let value = if null {
+                    Value::Null
+                } else {
+                    Value::Text(text.into_owned())
+                };
                 Ok(Node { span, value })
             }
             Event::SequenceStart(0, None) => self.nested(span, Self::list),
@@ -182,8 +192,14 @@ impl<'s> Builder<'s> {
         loop {
             let (event, span) = self.event()?;
             if event == Event::SequenceEnd {
-                let span = Span { end: span.end.max(start.end), ..start };
-                return Ok(Node { span, value: Value::List(items) });
+                let span = Span {
+                    end: span.end.max(start.end),
+                    ..start
+                };
+                return Ok(Node {
+                    span,
+                    value: Value::List(items),
+                });
             }
             items.push(self.node((event, span))?);
         }
@@ -195,19 +211,30 @@ impl<'s> Builder<'s> {
             let (event, span) = self.event()?;
             let key = match event {
                 Event::MappingEnd => {
-                    let span = Span { end: span.end.max(start.end), ..start };
-                    return Ok(Node { span, value: Value::Map(entries) });
+                    let span = Span {
+                        end: span.end.max(start.end),
+                        ..start
+                    };
+                    return Ok(Node {
+                        span,
+                        value: Value::Map(entries),
+                    });
                 }
                 Event::Scalar(text, _, 0, None) => text.into_owned(),
                 _ => return Err(Finding::error(span, "a key that is not a text")),
             };
             if !seen.insert(key.clone()) {
-                let message = format!("the key `{key}` stands twice: readers differ in which they take");
+                let message =
+                    format!("the key `{key}` stands twice: readers differ in which they take");
                 return Err(Finding::error(span, message));
             }
             let first = self.event()?;
             let value = self.node(first)?;
-            entries.push(Entry { key, key_span: span, value });
+            entries.push(Entry {
+                key,
+                key_span: span,
+                value,
+            });
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Draft {
     withheld: BTreeSet<String>,
     /// The same, for all.
     all_withheld: bool,
+    /// Something that keeps callers out could not be translated, for whomever.
+    incomplete: bool,
 }
 
 /// The rules of a service or of the mesh.
@@ -130,11 +132,18 @@ impl Draft {
         target: &Target,
         report: &mut Report,
     ) {
+        self.incomplete |= action == Action::Deny;
         let effect = match (action, target) {
-            (Action::Allow, _) => "left out: the calls that only this let in are refused".to_owned(),
+            (Action::Allow, _) => {
+                "left out: the calls that only this let in are refused".to_owned()
+            }
             (Action::Deny, Target::Mesh) => {
                 self.all_withheld = true;
-                "nothing is written: without this, the rest would let in what it keeps out".to_owned()
+                "nothing is written: without this, the rest would let in what it keeps out"
+                    .to_owned()
+            }
+            (Action::Deny, Target::Services(services)) if services.is_empty() => {
+                "left out: no policy is written for whom it is about".to_owned()
             }
             (Action::Deny, Target::Services(services)) => {
                 self.withheld.extend(services.iter().cloned());
@@ -145,12 +154,27 @@ impl Draft {
                 )
             }
         };
-        let effect = if gap.effect.is_empty() { effect } else { gap.effect.clone() };
+        let effect = if gap.effect.is_empty() {
+            effect
+        } else {
+            gap.effect.clone()
+        };
         report.push(gap.effect(effect));
     }
 
     /// Takes out what may not be written.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, report: &mut Report) {
+        let wide = self
+            .mesh
+            .allow
+            .first()
+            .filter(|_| self.incomplete && !self.all_withheld);
+        if let Some(rule) = wide {
+            let message = "what is allowed for every service is left out";
+            let effect = "it would hold as well where something that keeps callers out could not be translated";
+            report.push(Finding::new(Kind::Precedence, rule.at, message).effect(effect));
+            self.mesh.allow.clear();
+        }
         if self.all_withheld {
             self.mesh = Rules::default();
             self.services.clear();
@@ -171,7 +195,8 @@ impl Draft {
         let rules = all().flat_map(|rules| rules.allow.iter().chain(&rules.deny));
         let mut with_get = rules.filter(|rule| rule.to.iter().any(|call| get(&call)));
         if let Some(first) = with_get.next() {
-            let message = "`GET` covers `HEAD` here, in this rule and in others that name `GET` alone";
+            let message =
+                "`GET` covers `HEAD` here, in this rule and in others that name `GET` alone";
             let effect = "`HEAD`, which tells nothing that `GET` does not (RFC 9110, section 9.3.2), is \
                           let in and kept out with it";
             report.push(Finding::new(Kind::Head, first.at, message).effect(effect));
@@ -294,7 +319,10 @@ fn grouped(cases: Vec<Case>) -> Vec<(From, Vec<Call>)> {
     let mut by_callers: Vec<(From, Vec<Call>)> = Vec::new();
     for case in cases {
         let calls = calls(&case);
-        match by_callers.iter_mut().find(|(from, _)| *from == case.callers) {
+        match by_callers
+            .iter_mut()
+            .find(|(from, _)| *from == case.callers)
+        {
             Some((_, before)) => before.extend(calls),
             None => by_callers.push((case.callers, calls)),
         }
@@ -302,7 +330,10 @@ fn grouped(cases: Vec<Case>) -> Vec<(From, Vec<Call>)> {
     let mut by_calls: Vec<(From, Vec<Call>)> = Vec::new();
     for (from, calls) in by_callers {
         let calls = joined(calls);
-        match (by_calls.iter_mut().find(|(_, before)| *before == calls), from) {
+        match (
+            by_calls.iter_mut().find(|(_, before)| *before == calls),
+            from,
+        ) {
             (Some((Some(before), _)), Some(more)) => {
                 *before = distinct(before.drain(..).chain(more));
             }
@@ -329,7 +360,11 @@ pub(super) fn joined(calls: Vec<Call>) -> Vec<Call> {
         }
     }
     let others = by_path.clone();
-    by_path.retain(|call| !others.iter().any(|other| other != call && other.covers(call)));
+    by_path.retain(|call| {
+        !others
+            .iter()
+            .any(|other| other != call && other.covers(call))
+    });
     by_path
 }
 

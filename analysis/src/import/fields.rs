@@ -59,7 +59,11 @@ impl<'n> Fields<'n> {
         };
         let mut all_known = true;
         for (at, entry) in entries.iter().enumerate() {
-            if entries.iter().take(at).any(|other| keys.are_same(&other.key, &entry.key)) {
+            if entries
+                .iter()
+                .take(at)
+                .any(|other| keys.are_same(&other.key, &entry.key))
+            {
                 all_known = false;
                 let message = format!("`{}` stands twice in {what}", entry.key);
                 report.push(Finding::new(Kind::Unreadable, entry.key_span, message));

@@ -114,7 +114,10 @@ impl Formula {
         let Some(terms) = self.terms(true) else {
             let message = format!("this comes to more than {CASES} combinations");
             let finding = Finding::new(Kind::Condition, at, message);
-            return (Vec::new(), vec![finding.instead("split it into several policies")]);
+            return (
+                Vec::new(),
+                vec![finding.instead("split it into several policies")],
+            );
         };
         let (mut cases, mut gaps) = (Vec::new(), Vec::new());
         for term in &terms {
@@ -147,8 +150,12 @@ impl Formula {
                     if product.len().saturating_mul(more.len()) > CASES {
                         return None;
                     }
-                    let pairs = product.iter().flat_map(|one| more.iter().map(move |other| (one, other)));
-                    product = pairs.map(|(one, other)| [one.as_slice(), other].concat()).collect();
+                    let pairs = product
+                        .iter()
+                        .flat_map(|one| more.iter().map(move |other| (one, other)));
+                    product = pairs
+                        .map(|(one, other)| [one.as_slice(), other].concat())
+                        .collect();
                 }
                 Some(product)
             }

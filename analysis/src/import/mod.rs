@@ -19,6 +19,8 @@ mod draft;
 mod envoy_rbac;
 mod fields;
 mod formula;
+mod istio;
+mod kubernetes;
 mod report;
 mod shape;
 mod text;
@@ -41,6 +43,14 @@ pub enum System {
     EnvoyRbac {
         /// The services that it protects; at least one.
         services: Vec<SpiffeId>,
+    },
+    /// Istio's `AuthorizationPolicy`, with the workloads that it selects.
+    Istio {
+        /// Whose policies hold for the whole mesh; `istio-system` unless the mesh says
+        /// otherwise.
+        root_namespace: String,
+        /// The namespace of objects that do not name theirs.
+        namespace: Option<String>,
     },
 }
 
@@ -97,19 +107,31 @@ pub fn import(
         System::EnvoyRbac { services } => {
             envoy_rbac::read(&nodes, services, &mut draft, &mut report)
         }
+        System::Istio {
+            root_namespace,
+            namespace,
+        } => {
+            let namespace = namespace.as_deref();
+            let mesh = istio::Mesh {
+                options,
+                root_namespace,
+                namespace,
+            };
+            istio::read(&nodes, mesh, &mut draft, &mut report)
+        }
     };
     if report.is_unreadable() {
         return Ok(Imported {
             documents: String::new(),
             services: 0,
             rules: 0,
-            findings: report.into_findings(),
+            findings: report.into_errors(),
         });
     }
     if !found {
         return Err(ImportError::Nothing);
     }
-    draft.settle();
+    draft.settle(&mut report);
     draft.compare(&mut report);
     let written = write::write(&draft, options, sources);
     check(&written.text)?;
@@ -142,7 +164,10 @@ impl std::fmt::Display for ImportError {
         match self {
             Self::Nothing => f.write_str("there is nothing to import"),
             Self::Unloadable(finding) => {
-                write!(f, "the import wrote documents that do not load, which is a fault of it: {finding}")
+                write!(
+                    f,
+                    "the import wrote documents that do not load, which is a fault of it: {finding}"
+                )
             }
         }
     }

@@ -65,6 +65,8 @@ pub enum Severity {
 kinds! {
     /// The document is not what the system takes, so nothing in it can be relied on.
     Unreadable = "unreadable" Error,
+    /// An object of Kubernetes without a namespace, which `kubectl` would fill in.
+    Namespace = "namespace" Error,
     /// Everything but something. Callgate has no negative matches: what a rule does not name,
     /// it does not allow.
     NegativeMatch = "negative-match" Gap,
@@ -94,7 +96,7 @@ kinds! {
     Condition = "condition" Gap,
     /// Which services it is about is not told, or not told by their identities.
     Target = "target" Gap,
-    /// The order of rules decides in a way that \"deny first\" cannot express.
+    /// The order of rules decides in a way that "deny first" cannot express.
     Precedence = "precedence" Gap,
     /// An action that is neither to allow nor to deny.
     Action = "action" Gap,
@@ -182,7 +184,10 @@ impl Finding {
     pub fn line(&self, sources: &[Source]) -> String {
         let (severity, kind) = (self.kind.severity().as_str(), self.kind.as_str());
         let place = self.place(sources).map_or_else(String::new, |place| {
-            format!("{}:{}:{}: ", place.file, place.start.line, place.start.column)
+            format!(
+                "{}:{}:{}: ",
+                place.file, place.start.line, place.start.column
+            )
         });
         format!("{place}{severity}[{kind}]: {}", self.message)
     }
@@ -191,7 +196,9 @@ impl Finding {
     /// nothing.
     fn end(&self, source: &Source) -> usize {
         let text = source.text().get(self.span.start..self.span.end);
-        let line = text.and_then(|text| text.lines().next()).unwrap_or_default();
+        let line = text
+            .and_then(|text| text.lines().next())
+            .unwrap_or_default();
         self.span.start.saturating_add(line.trim_end().len())
     }
 
@@ -222,7 +229,11 @@ impl Finding {
             let origin = Origin::path(source.name()).line(start.line as usize);
             return group.element(origin.char_column(start.column as usize));
         }
-        let before: usize = line.chars().take(start.column as usize - 1).map(char::len_utf8).sum();
+        let before: usize = line
+            .chars()
+            .take(start.column as usize - 1)
+            .map(char::len_utf8)
+            .sum();
         let length = self.end(source).saturating_sub(self.span.start).max(1);
         let end = before.saturating_add(length).min(line.len());
         group.element(
@@ -264,6 +275,13 @@ impl Report {
     pub(super) fn is_unreadable(&self) -> bool {
         let unreadable = |finding: &Finding| finding.kind.severity() == Severity::Error;
         self.findings.iter().any(unreadable)
+    }
+
+    /// What could not be understood, alone: the rest may be wrong because of it.
+    pub(super) fn into_errors(mut self) -> Vec<Finding> {
+        self.findings
+            .retain(|finding| finding.kind.severity() == Severity::Error);
+        self.into_findings()
     }
 
     /// The gravest first, then by place.

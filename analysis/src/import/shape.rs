@@ -98,13 +98,15 @@ impl Segment {
         match (self, other) {
             (Self::Any, segment) | (segment, Self::Any) => Some(segment.clone()),
             (Self::Literal(a), Self::Literal(b)) => (a == b).then(|| self.clone()),
-            (Self::Literal(text), Self::Begins(with)) | (Self::Begins(with), Self::Literal(text)) => {
+            (Self::Literal(text), Self::Begins(with))
+            | (Self::Begins(with), Self::Literal(text)) => {
                 let fits = text.len() > with.len() && text.starts_with(with.as_str());
                 fits.then(|| Self::Literal(text.clone()))
             }
             (Self::Begins(a), Self::Begins(b)) => {
                 let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-                long.starts_with(short.as_str()).then(|| Self::Begins(long.clone()))
+                long.starts_with(short.as_str())
+                    .then(|| Self::Begins(long.clone()))
             }
         }
     }

@@ -26,6 +26,16 @@ pub(super) enum Match {
     Regex,
 }
 
+/// A text with stars where it is open, for messages.
+fn starred(text: &str, how: Match) -> String {
+    match how {
+        Match::Exact | Match::Regex => text.to_owned(),
+        Match::Prefix => format!("{text}*"),
+        Match::Suffix => format!("*{text}"),
+        Match::Contains => format!("*{text}*"),
+    }
+}
+
 const SCHEME: &str = "spiffe://";
 
 /// An identity, in full.
@@ -49,10 +59,19 @@ fn caller(text: &str, how: Match) -> Result<Shape, Fault> {
     match how {
         Match::Exact => exact_caller(text),
         Match::Prefix => callers_below(text),
-        Match::Regex => Err(fault(Kind::Regex, format!("the regular expression `{text}` over identities"), list)),
+        Match::Regex => Err(fault(
+            Kind::Regex,
+            format!("the regular expression `{text}` over identities"),
+            list,
+        )),
         Match::Suffix | Match::Contains => {
-            let instead = "write whole SPIFFE IDs: the trust domain is always literal, `*` is one segment";
-            Err(fault(Kind::Wildcard, format!("`{text}` leaves the beginning of an identity open"), instead))
+            let instead =
+                "write whole SPIFFE IDs: the trust domain is always literal, `*` is one segment";
+            let message = format!(
+                "`{}` leaves the beginning of an identity open",
+                starred(text, how)
+            );
+            Err(fault(Kind::Wildcard, message, instead))
         }
     }
 }
@@ -67,18 +86,28 @@ fn exact_caller(text: &str) -> Result<Shape, Fault> {
         let message = format!("no caller is called `{text}`: {error}");
         fault(Kind::Identity, message, "write the SPIFFE ID that is meant")
     })?;
-    Ok(Shape::exact([id.trust_domain()].into_iter().chain(id.segments())))
+    Ok(Shape::exact(
+        [id.trust_domain()].into_iter().chain(id.segments()),
+    ))
 }
 
 /// Every identity that begins with `text`.
 fn callers_below(text: &str) -> Result<Shape, Fault> {
-    let instead = "list the callers, or use whole segments: `*` is one, a trailing `/**` any number";
-    let Some(rest) = text.strip_prefix(SCHEME).and_then(|rest| rest.strip_suffix('/')) else {
+    let instead =
+        "list the callers, or use whole segments: `*` is one, a trailing `/**` any number";
+    let Some(rest) = text
+        .strip_prefix(SCHEME)
+        .and_then(|rest| rest.strip_suffix('/'))
+    else {
         let message = format!("`{text}*` ends within a segment of an identity");
         return Err(fault(Kind::Wildcard, message, instead));
     };
     let pattern = CallerPattern::parse(&format!("{SCHEME}{rest}/**"), None).map_err(|error| {
-        fault(Kind::Identity, format!("no caller begins with `{text}`: {error}"), instead)
+        fault(
+            Kind::Identity,
+            format!("no caller begins with `{text}`: {error}"),
+            instead,
+        )
     })?;
     if pattern.captures().next().is_some() || rest.contains('*') {
         let message = format!("`{text}*` has characters that no identity has");
@@ -86,7 +115,11 @@ fn callers_below(text: &str) -> Result<Shape, Fault> {
     }
     let shape = Shape::exact(rest.split('/'));
     // Below a trust domain there is always something; elsewhere zero segments are too few.
-    let below = if rest.contains('/') { shape.then(Segment::Any) } else { shape };
+    let below = if rest.contains('/') {
+        shape.then(Segment::Any)
+    } else {
+        shape
+    };
     Ok(below.ending(End::More))
 }
 
@@ -110,7 +143,10 @@ fn paths(text: &str, how: Match) -> Result<Vec<Shape>, Fault> {
             return Err(fault(Kind::Regex, message, instead));
         }
         Match::Suffix | Match::Contains => {
-            let message = format!("`{text}` leaves the beginning of a path open");
+            let message = format!(
+                "`{}` leaves the beginning of a path open",
+                starred(text, how)
+            );
             let instead = "write the paths out, as in `GET /reports/{name}.pdf`: patterns are free only \
                  within a segment and at the end";
             return Err(fault(Kind::Wildcard, message, instead));
@@ -119,7 +155,11 @@ fn paths(text: &str, how: Match) -> Result<Vec<Shape>, Fault> {
     for shape in &shapes {
         if let Err(error) = Operation::parse(&format!("ANY {shape}"), PathOptions::default()) {
             let message = format!("`{text}` cannot be written as a path: {error}");
-            return Err(fault(Kind::Path, message, "write the path as a rule has it"));
+            return Err(fault(
+                Kind::Path,
+                message,
+                "write the path as a rule has it",
+            ));
         }
     }
     Ok(shapes)
@@ -152,17 +192,24 @@ fn paths_below(text: &str) -> Result<Vec<Shape>, Fault> {
         let below = shape.clone().then(Segment::Any).ending(End::More);
         return Ok(vec![shape.ending(End::Slash), below]);
     }
-    let (before, last) = rest.rsplit_once('/').map_or(("", rest), |(before, last)| (before, last));
+    let (before, last) = rest
+        .rsplit_once('/')
+        .map_or(("", rest), |(before, last)| (before, last));
     if !before.is_empty() {
         check_segments(text, before)?;
     }
     let begun = Shape::exact(before.split('/').filter(|segment| !segment.is_empty()));
-    let longer = begun.then(Segment::Begins(last.to_owned())).ending(End::More);
+    let longer = begun
+        .then(Segment::Begins(last.to_owned()))
+        .ending(End::More);
     // `/a/.` begins `/a/.b`, but is no path itself.
     if matches!(last, "." | "..") {
         return Ok(vec![longer]);
     }
-    Ok(vec![Shape::exact(rest.split('/')).ending(End::More), longer])
+    Ok(vec![
+        Shape::exact(rest.split('/')).ending(End::More),
+        longer,
+    ])
 }
 
 /// Only what has one spelling: everything else the other system compares as it was sent,
@@ -172,8 +219,7 @@ fn check_characters(text: &str) -> Result<(), Fault> {
         let message = format!("no path begins with `{text}`: paths begin with `/`");
         return Err(fault(Kind::Path, message, "write the path that is meant"));
     }
-    let has_one_spelling =
-        |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()+,=:@".contains(c);
+    let has_one_spelling = |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()+,=:@".contains(c);
     let Some(other) = text.chars().find(|c| !has_one_spelling(*c)) else {
         return Ok(());
     };
@@ -200,17 +246,27 @@ fn check_characters(text: &str) -> Result<(), Fault> {
         ),
         _ => fault(
             Kind::Path,
-            format!("`{text}` has `{other}`, which can be sent in several spellings: this compares \
-                     one of them, Callgate all"),
+            format!(
+                "`{text}` has `{other}`, which can be sent in several spellings: this compares \
+                     one of them, Callgate all"
+            ),
             "write the path yourself, if every spelling of it is meant",
         ),
     })
 }
 
 fn check_segments(text: &str, rest: &str) -> Result<(), Fault> {
-    if rest.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
-        let message = format!("`{text}` has an empty segment or dots, which are refused as ambiguous");
-        return Err(fault(Kind::Path, message, "write the path in its canonical form"));
+    if rest
+        .split('/')
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        let message =
+            format!("`{text}` has an empty segment or dots, which are refused as ambiguous");
+        return Err(fault(
+            Kind::Path,
+            message,
+            "write the path in its canonical form",
+        ));
     }
     Ok(())
 }
@@ -218,7 +274,8 @@ fn check_segments(text: &str, rest: &str) -> Result<(), Fault> {
 /// A method.
 pub(super) fn method(text: &str, how: Match, span: Span) -> Formula {
     let named = "name the methods";
-    let gap = |kind, message: String| Formula::gap(Finding::new(kind, span, message).instead(named));
+    let gap =
+        |kind, message: String| Formula::gap(Finding::new(kind, span, message).instead(named));
     match how {
         Match::Exact => match Operation::parse(&format!("{text} /"), PathOptions::default()) {
             // Words of Callgate, which no method is.
@@ -226,9 +283,18 @@ pub(super) fn method(text: &str, how: Match, span: Span) -> Formula {
                 gap(Kind::Method, format!("`{text}` is not a method"))
             }
             Ok(_) => Formula::Is(span, Atom::Methods(BTreeSet::from([text.to_owned()]))),
-            Err(error) => gap(Kind::Method, format!("`{text}` is not a method that a rule can name: {error}")),
+            Err(error) => gap(
+                Kind::Method,
+                format!("`{text}` is not a method that a rule can name: {error}"),
+            ),
         },
-        Match::Regex => gap(Kind::Regex, format!("the regular expression `{text}` over methods")),
-        _ => gap(Kind::Wildcard, format!("`{text}` is a part of a method")),
+        Match::Regex => gap(
+            Kind::Regex,
+            format!("the regular expression `{text}` over methods"),
+        ),
+        _ => gap(
+            Kind::Wildcard,
+            format!("`{}` is a part of a method", starred(text, how)),
+        ),
     }
 }

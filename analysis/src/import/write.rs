@@ -57,7 +57,10 @@ fn domains(draft: &Draft, options: &Options) -> BTreeSet<String> {
         _ => None,
     });
     let given = options.trust_domain.iter().chain(&options.accepted);
-    let own = draft.services.keys().filter_map(|id| id.strip_prefix("spiffe://")?.split('/').next());
+    let own = draft
+        .services
+        .keys()
+        .filter_map(|id| id.strip_prefix("spiffe://")?.split('/').next());
     named
         .chain(given.map(|domain| domain.as_str().to_owned()))
         .chain(own.map(str::to_owned))
@@ -90,7 +93,10 @@ impl Writer<'_> {
     }
 
     fn own(&self) -> Option<&str> {
-        self.options.trust_domain.as_ref().map(|domain| domain.as_str())
+        self.options
+            .trust_domain
+            .as_ref()
+            .map(|domain| domain.as_str())
     }
 
     /// The `MeshPolicy`, without which relative identities mean nothing.
@@ -100,7 +106,12 @@ impl Writer<'_> {
         };
         self.begin("MeshPolicy", "mesh");
         self.line(2, &format!("trustDomain: {}", scalar(&own)));
-        let others: Vec<String> = self.domains.iter().filter(|domain| **domain != own).cloned().collect();
+        let others: Vec<String> = self
+            .domains
+            .iter()
+            .filter(|domain| **domain != own)
+            .cloned()
+            .collect();
         if !others.is_empty() {
             self.line(2, "acceptedTrustDomains:");
             for domain in others {
@@ -170,12 +181,18 @@ impl Writer<'_> {
             self.domains.iter().map(all).collect()
         };
         let shapes = rule.from.clone().unwrap_or_else(everybody);
-        shapes.iter().map(|shape| caller(shape, self.own())).collect()
+        shapes
+            .iter()
+            .map(|shape| caller(shape, self.own()))
+            .collect()
     }
 
     fn to(&self, call: &Call, allow: bool) -> Vec<String> {
         let mut lines = vec![call.to_string()];
-        let has_get = call.methods.as_ref().is_none_or(|methods| methods.contains("GET"));
+        let has_get = call
+            .methods
+            .as_ref()
+            .is_none_or(|methods| methods.contains("GET"));
         if allow && self.options.websocket && has_get {
             lines.push(format!("WEBSOCKET {}", call.path));
         }
@@ -186,7 +203,11 @@ impl Writer<'_> {
 /// What a document about `services` is called: the last two names of the first ID.
 fn document_name(services: &[&str]) -> String {
     let first = services.first().copied().unwrap_or_default();
-    let mut segments: Vec<&str> = first.trim_start_matches("spiffe://").split('/').skip(1).collect();
+    let mut segments: Vec<&str> = first
+        .trim_start_matches("spiffe://")
+        .split('/')
+        .skip(1)
+        .collect();
     // `/ns/shop/sa/web` is `shop-web`.
     if let [_, namespace, _, account] = segments.as_slice() {
         segments = vec![namespace, account];
@@ -196,7 +217,13 @@ fn document_name(services: &[&str]) -> String {
 
 /// `text` as the name of a document or a rule (RFC 1123, section 2.1).
 fn name(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
     let name: String = text.chars().map(plain).take(200).collect();
     match name.trim_matches('-') {
         "" => "imported".to_owned(),
@@ -218,7 +245,8 @@ fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || " /-._~!$&'()+,=:@{}*".contains(c);
     let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     let is_word = words.contains(&text.to_ascii_lowercase().as_str());
-    let is_safe = begins_well && text.chars().all(plain) && !text.contains(": ") && !text.ends_with(':');
+    let is_safe =
+        begins_well && text.chars().all(plain) && !text.contains(": ") && !text.ends_with(':');
     if is_safe && !is_word {
         text.to_owned()
     } else {

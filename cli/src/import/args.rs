@@ -25,6 +25,8 @@ pub(crate) struct ImportArgs {
 pub(crate) enum SystemArgs {
     /// The configuration of Envoy's RBAC filter, alone or within a larger one
     EnvoyRbac(EnvoyRbacArgs),
+    /// Istio's AuthorizationPolicy, with the workloads that it selects
+    Istio(IstioArgs),
 }
 
 /// `callgate import envoy-rbac`.
@@ -41,6 +43,36 @@ pub(crate) struct EnvoyRbacArgs {
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// `callgate import istio`.
+#[derive(Debug, Args)]
+pub(crate) struct IstioArgs {
+    /// The namespace whose policies hold for the whole mesh
+    #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
+    pub(crate) root_namespace: String,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// What can be written for systems of Kubernetes.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// The mesh's own trust domain
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = TrustDomain::parse)]
+    pub(crate) trust_domain: TrustDomain,
+
+    /// Another trust domain whose callers the mesh believes; may be repeated
+    #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
+    pub(crate) accept: Vec<TrustDomain>,
+
+    /// The namespace of objects that do not name theirs
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
 }
 
 /// What can be written for every system.

@@ -12,11 +12,14 @@ use anyhow::{Context as _, bail};
 use callgate_analysis::import::{
     Finding, ImportError, Imported, Options, Severity, System, import, render,
 };
-use callgate_policy::document::{Limits, Source};
+use callgate_policy::{
+    TrustDomain,
+    document::{Limits, Source},
+};
 use serde::Serialize;
 
 pub(crate) use args::ImportArgs;
-use args::{CommonArgs, SystemArgs};
+use args::{ClusterArgs, CommonArgs, SystemArgs};
 
 use crate::output::{Format, counted, print};
 
@@ -35,22 +38,46 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         }
         Format::Json => print(&json(&imported, &sources)?)?,
     }
-    let whole = imported.findings.iter().all(|found| found.kind.severity() == Severity::Note);
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let whole = imported
+        .findings
+        .iter()
+        .all(|found| found.kind.severity() == Severity::Note);
+    Ok(if whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn asked(system: &SystemArgs) -> (System, Options, &CommonArgs) {
     match system {
         SystemArgs::EnvoyRbac(args) => {
             let services = args.services.clone();
-            let options = Options {
-                trust_domain: args.trust_domain.clone(),
-                accepted: Vec::new(),
-                websocket: args.common.websocket,
-                shadow: args.common.shadow,
-            };
+            let options = options(&args.common, args.trust_domain.as_ref(), &[]);
             (System::EnvoyRbac { services }, options, &args.common)
         }
+        SystemArgs::Istio(args) => {
+            let system = System::Istio {
+                root_namespace: args.root_namespace.clone(),
+                namespace: args.cluster.namespace.clone(),
+            };
+            (system, args.cluster.options(&args.common), &args.common)
+        }
+    }
+}
+
+impl ClusterArgs {
+    fn options(&self, common: &CommonArgs) -> Options {
+        options(common, Some(&self.trust_domain), &self.accept)
+    }
+}
+
+fn options(common: &CommonArgs, own: Option<&TrustDomain>, accepted: &[TrustDomain]) -> Options {
+    Options {
+        trust_domain: own.cloned(),
+        accepted: accepted.to_vec(),
+        websocket: common.websocket,
+        shadow: common.shadow,
     }
 }
 
@@ -72,7 +99,10 @@ fn source(path: &Path) -> anyhow::Result<Source> {
     let limit = Limits::FILE_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
-        io::stdin().take(limit).read_to_end(&mut bytes).context("cannot read standard input")?;
+        io::stdin()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
         return Ok(Source::new("<stdin>", bytes));
     }
     std::fs::File::open(path)
@@ -86,7 +116,9 @@ fn report(imported: &Imported, sources: &[Source]) -> String {
     let colour = crate::output::may_colour() && io::stderr().is_terminal();
     let count = |severity| {
         let found = imported.findings.iter();
-        found.filter(|found| found.kind.severity() == severity).count()
+        found
+            .filter(|found| found.kind.severity() == severity)
+            .count()
     };
     let text = render(&imported.findings, sources, colour);
     let (errors, gaps, notes) = (
@@ -109,7 +141,10 @@ fn report(imported: &Imported, sources: &[Source]) -> String {
 }
 
 fn json(imported: &Imported, sources: &[Source]) -> anyhow::Result<String> {
-    let findings = imported.findings.iter().map(|found| Found::of(found, sources));
+    let findings = imported
+        .findings
+        .iter()
+        .map(|found| Found::of(found, sources));
     let answer = Answer {
         documents: &imported.documents,
         services: imported.services,

@@ -29,7 +29,12 @@ pub(super) fn permission(node: &Node, report: &mut Report) -> Formula {
         "any" => any(entry, report),
         "header" => header(value, report),
         "urlpath" => url_path(value, report),
-        "uritemplate" => gap(entry, Kind::Path, "a URI template", "write the path as a rule has it: `{name}` is one segment"),
+        "uritemplate" => gap(
+            entry,
+            Kind::Path,
+            "a URI template",
+            "write the path as a rule has it: `{name}` is one segment",
+        ),
         "destinationip" => address(entry),
         "destinationport" | "destinationportrange" => gap(
             entry,
@@ -38,8 +43,18 @@ pub(super) fn permission(node: &Node, report: &mut Report) -> Formula {
             "give what listens there an identity of its own, and a policy",
         ),
         "metadata" | "sourcedmetadata" => matchers::metadata(entry),
-        "requestedservername" => gap(entry, Kind::Condition, "the server name of the handshake (SNI)", "nothing: it proves nothing about who calls"),
-        "matcher" => gap(entry, Kind::Condition, "an extension", "write what it decides as rules, if they can say it"),
+        "requestedservername" => gap(
+            entry,
+            Kind::Condition,
+            "the server name of the handshake (SNI)",
+            "leave it out: it proves nothing about who calls",
+        ),
+        "matcher" => gap(
+            entry,
+            Kind::Condition,
+            "an extension",
+            "write what it decides as rules, if they can say it",
+        ),
         _ => unknown(entry, "a permission", report),
     }
 }
@@ -60,8 +75,18 @@ pub(super) fn principal(node: &Node, report: &mut Report) -> Formula {
         "urlpath" => url_path(value, report),
         "sourceip" | "directremoteip" | "remoteip" => address(entry),
         "metadata" | "sourcedmetadata" => matchers::metadata(entry),
-        "filterstate" => gap(entry, Kind::Condition, "a state of another filter", "nothing: only the connection's identity decides"),
-        "custom" | "mtlsauthenticated" => gap(entry, Kind::Condition, "an extension", "name the callers by their SPIFFE IDs"),
+        "filterstate" => gap(
+            entry,
+            Kind::Condition,
+            "a state of another filter",
+            "leave it out: only the connection's identity decides",
+        ),
+        "custom" | "mtlsauthenticated" => gap(
+            entry,
+            Kind::Condition,
+            "an extension",
+            "name the callers by their SPIFFE IDs",
+        ),
         _ => unknown(entry, "a principal", report),
     }
 }
@@ -132,7 +157,12 @@ fn gap(entry: &Entry, kind: Kind, what: &str, instead: &str) -> Formula {
 }
 
 fn address(entry: &Entry) -> Formula {
-    gap(entry, Kind::Address, "an IP address", "name the callers by their SPIFFE IDs: an address proves nothing")
+    gap(
+        entry,
+        Kind::Address,
+        "an IP address",
+        "name the callers by their SPIFFE IDs: an address proves nothing",
+    )
 }
 
 fn unknown(entry: &Entry, what: &str, report: &mut Report) -> Formula {

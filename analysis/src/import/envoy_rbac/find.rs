@@ -62,8 +62,12 @@ impl<'n> Found<'n> {
                 }
                 self.filters.push(node);
             }
-            PER_ROUTE => self.elsewhere.push((node.span, "an RBAC policy of a route")),
-            NETWORK => self.elsewhere.push((node.span, "an RBAC filter for connections")),
+            PER_ROUTE => self
+                .elsewhere
+                .push((node.span, "an RBAC policy of a route")),
+            NETWORK => self
+                .elsewhere
+                .push((node.span, "an RBAC filter for connections")),
             _ => {
                 for entry in entries {
                     self.walk(&entry.value, list);

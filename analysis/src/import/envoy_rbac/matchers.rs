@@ -29,7 +29,14 @@ const UNREAD: Formula = Formula::Any(Vec::new());
 
 /// A `StringMatcher`.
 pub(super) fn string<'n>(node: &'n Node, report: &mut Report) -> Option<Text<'n>> {
-    let known = ["exact", "prefix", "suffix", "contains", "safe_regex", "ignore_case"];
+    let known = [
+        "exact",
+        "prefix",
+        "suffix",
+        "contains",
+        "safe_regex",
+        "ignore_case",
+    ];
     let fields = Fields::open(node, "a string matcher", Keys::Folded, &known, report)?;
     let ignore_case = fields.is_set("ignore_case", report);
     let text = |word: Word<'n>, how| Text {
@@ -126,7 +133,11 @@ fn pseudo(
 ) -> Formula {
     if fields.get("present_match").is_some() {
         let present = Formula::always();
-        return if fields.is_set("present_match", report) { present } else { present.not() };
+        return if fields.is_set("present_match", report) {
+            present
+        } else {
+            present.not()
+        };
     }
     if let Some(entry) = fields.entry("range_match") {
         let message = "`range_match`: no method and no path is a number";
@@ -174,7 +185,7 @@ fn comparison<'n>(fields: &Fields<'n>, report: &mut Report) -> Option<Text<'n>> 
 fn target(text: &str, how: Match, span: Span) -> Formula {
     if how == Match::Exact {
         let message = format!("`:path` is `{text}` only if there is no query");
-        let instead = "compare `url_path`, which is without the query; or write `when: request.query == {}`, if a query is to be refused";
+        let instead = "compare `url_path`, which is without the query; or ask for an empty `request.query` in the rule's `when`";
         return Formula::gap(Finding::new(Kind::Path, span, message).instead(instead));
     }
     text::path(text, how, span)
@@ -199,7 +210,11 @@ fn other_header(name: &str, fields: &Fields<'_>, span: Span) -> Formula {
         None => format!("in the rule, a `when` over `{read}`"),
     };
     let finding = Finding::new(kind, span, what);
-    Formula::gap(if kind == Kind::Condition { finding } else { finding.instead(instead) })
+    Formula::gap(if kind == Kind::Condition {
+        finding
+    } else {
+        finding.instead(instead)
+    })
 }
 
 /// Metadata of other filters; JSON Web Tokens among them.
@@ -215,7 +230,7 @@ pub(super) fn metadata(entry: &Entry) -> Formula {
         (
             Kind::Condition,
             format!("metadata of the filter `{filter}`"),
-            "nothing: only the connection's identity and the request decide",
+            "leave it out: only the connection's identity and the request decide",
         )
     };
     Formula::gap(Finding::new(kind, entry.key_span, message).instead(instead))

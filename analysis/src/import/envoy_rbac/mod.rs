@@ -38,7 +38,9 @@ pub(super) fn read(
     if let Some(second) = found.second_chain {
         let message = "a second filter chain with RBAC filters: they are another policy";
         let instead = "import each chain by itself, with its own `--service`";
-        chain.report.push(Finding::new(Kind::Unreadable, second, message).instead(instead));
+        chain
+            .report
+            .push(Finding::new(Kind::Unreadable, second, message).instead(instead));
     }
     for (span, what) in &found.elsewhere {
         let message = format!("{what} decides as well, and is not translated");
@@ -80,13 +82,15 @@ const FILTER: [&str; 8] = [
 
 impl Chain<'_> {
     fn filter(&mut self, node: &Node) {
-        let Some(fields) = Fields::open(node, "an RBAC filter", Keys::Folded, &FILTER, self.report) else {
+        let Some(fields) = Fields::open(node, "an RBAC filter", Keys::Folded, &FILTER, self.report)
+        else {
             return;
         };
         for shadow in ["shadow_rules", "shadow_matcher"] {
             if let Some(entry) = fields.entry(shadow) {
                 let message = format!("`{shadow}` decide nothing, and were left out");
-                self.report.push(Finding::new(Kind::WithoutEffect, entry.key_span, message));
+                self.report
+                    .push(Finding::new(Kind::WithoutEffect, entry.key_span, message));
             }
         }
         if let Some(entry) = fields.entry("matcher") {
@@ -113,14 +117,18 @@ impl Chain<'_> {
                 "ALLOW" | "0" => Action::Allow,
                 "DENY" | "1" => Action::Deny,
                 "LOG" | "2" => {
-                    let message = "`LOG` decides nothing, and was left out: every decision is recorded here";
-                    self.report.push(Finding::new(Kind::WithoutEffect, word.span, message));
+                    let message =
+                        "`LOG` decides nothing, and was left out: every decision is recorded here";
+                    self.report
+                        .push(Finding::new(Kind::WithoutEffect, word.span, message));
                     self.filters = self.filters.saturating_sub(1);
                     return;
                 }
                 other => {
-                    let message = format!("`action` is `{other}`, none of `ALLOW`, `DENY` and `LOG`");
-                    self.report.push(Finding::new(Kind::Unreadable, word.span, message));
+                    let message =
+                        format!("`action` is `{other}`, none of `ALLOW`, `DENY` and `LOG`");
+                    self.report
+                        .push(Finding::new(Kind::Unreadable, word.span, message));
                     return;
                 }
             },
@@ -136,9 +144,14 @@ impl Chain<'_> {
         }
         self.draft.declare(&self.target);
         let policies = fields.get("policies");
-        if let Some(Node { span, value: Value::Text(_) | Value::List(_) }) = policies {
+        if let Some(Node {
+            span,
+            value: Value::Text(_) | Value::List(_),
+        }) = policies
+        {
             let message = "`policies` is not a mapping from names to policies";
-            self.report.push(Finding::new(Kind::Unreadable, *span, message));
+            self.report
+                .push(Finding::new(Kind::Unreadable, *span, message));
         }
         for policy in policies.map(Node::entries).unwrap_or_default() {
             self.policy(policy, action);
@@ -146,9 +159,16 @@ impl Chain<'_> {
     }
 
     fn policy(&mut self, policy: &Entry, action: Action) {
-        let known = ["permissions", "principals", "condition", "checked_condition", "cel_config"];
+        let known = [
+            "permissions",
+            "principals",
+            "condition",
+            "checked_condition",
+            "cel_config",
+        ];
         let what = format!("the policy `{}`", policy.key);
-        let Some(fields) = Fields::open(&policy.value, &what, Keys::Folded, &known, self.report) else {
+        let Some(fields) = Fields::open(&policy.value, &what, Keys::Folded, &known, self.report)
+        else {
             return;
         };
         let mut parts = Vec::new();
@@ -158,8 +178,10 @@ impl Chain<'_> {
         ] {
             let items = fields.list(name, self.report);
             if items.is_empty() {
-                let message = format!("{what} has no `{name}`: it fits no call, and Envoy does not take it");
-                self.report.push(Finding::new(Kind::Unreadable, policy.key_span, message));
+                let message =
+                    format!("{what} has no `{name}`: it fits no call, and Envoy does not take it");
+                self.report
+                    .push(Finding::new(Kind::Unreadable, policy.key_span, message));
             }
             let items: Vec<Formula> = items.iter().map(|item| read(item, self.report)).collect();
             parts.push(Formula::any(items));
@@ -168,7 +190,9 @@ impl Chain<'_> {
             if let Some(entry) = fields.entry(condition) {
                 let message = "a CEL condition, as a syntax tree";
                 let instead = "write it as the rule's `when`, in CEL's own syntax";
-                parts.push(Formula::gap(Finding::new(Kind::Condition, entry.key_span, message).instead(instead)));
+                parts.push(Formula::gap(
+                    Finding::new(Kind::Condition, entry.key_span, message).instead(instead),
+                ));
             }
         }
         let statement = Statement {
@@ -184,7 +208,8 @@ impl Chain<'_> {
     /// Something that could keep callers out.
     fn refused(&mut self, finding: Finding) {
         self.draft.declare(&self.target);
-        self.draft.gap(finding, Action::Deny, &self.target, self.report);
+        self.draft
+            .gap(finding, Action::Deny, &self.target, self.report);
     }
 
     /// Without a filter that allows, everything is allowed.
@@ -200,6 +225,7 @@ impl Chain<'_> {
             "only deny rules are written, so everything is refused"
         };
         let finding = Finding::new(Kind::Open, first.span, message).effect(effect);
-        self.report.push(finding.instead("add rules that allow what is to be let in"));
+        self.report
+            .push(finding.instead("add rules that allow what is to be let in"));
     }
 }
