@@ -115,16 +115,6 @@ impl<'n> Object<'n> {
             .field("annotations")?
             .field_text(key)
     }
-
-    /// The labels.
-    pub(super) fn labels(&self) -> BTreeMap<String, String> {
-        self.node.field("metadata").map(labels).unwrap_or_default()
-    }
-
-    /// Its namespace and name.
-    pub(super) fn key(&self) -> (&'n str, &'n str) {
-        (self.namespace, self.name)
-    }
 }
 
 fn labels(metadata: &Node) -> BTreeMap<String, String> {

@@ -174,6 +174,3 @@ impl std::fmt::Display for ImportError {
 }
 
 impl std::error::Error for ImportError {}
-
-#[cfg(test)]
-mod tests;

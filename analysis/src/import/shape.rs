@@ -57,12 +57,6 @@ impl Shape {
         self
     }
 
-    /// Whether it stands for one identity or path.
-    pub(super) fn is_exact(&self) -> bool {
-        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
-        self.end != End::More && self.segments.iter().all(literal)
-    }
-
     /// What both stand for.
     pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         let (long, short) = if self.segments.len() >= other.segments.len() {

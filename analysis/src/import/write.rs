@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use callgate_policy::document::Source;
+use callgate_policy::{TrustDomain, document::Source};
 
 use super::{
     Options,
@@ -93,10 +93,7 @@ impl Writer<'_> {
     }
 
     fn own(&self) -> Option<&str> {
-        self.options
-            .trust_domain
-            .as_ref()
-            .map(|domain| domain.as_str())
+        self.options.trust_domain.as_ref().map(TrustDomain::as_str)
     }
 
     /// The `MeshPolicy`, without which relative identities mean nothing.
