@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callgate_analysis::lint::{LintOptions, lint};
+use callgate_analysis::lint::{LintOptions, Seen, lint};
 use callgate_policy::{
     TrustDomain,
     document::{
@@ -160,10 +160,32 @@ fn options(sources: &[Source]) -> (LoadOptions, LintOptions) {
         match key {
             "now" => options.now = parse_time(value).unwrap(),
             "expiring-within" => options.expiring_within = parse_duration(value).unwrap(),
+            "seen" => options.seen = Some(seen(value)),
             _ => panic!("unknown option {key}"),
         }
     }
     (load, options)
+}
+
+/// What a log says in which these called.
+fn seen(ids: &str) -> Seen {
+    let mut log = String::from("not a record\n");
+    for id in ids.split(',') {
+        let domain = if id.starts_with('/') {
+            "spiffe://example.org"
+        } else {
+            ""
+        };
+        log.push_str(&format!(
+            r#"{{"time":"2026-11-22T12:00:00Z","id":"01","verdict":"Allow","reason":"allow","enforced":true,"source":{{"id":"{domain}{id}"}},"destination":"spiffe://example.org/ns/shop/sa/orders","method":"GET","path":"/","grpc":false}}"#
+        ));
+        log.push('\n');
+    }
+    let mut seen = Seen::default();
+    seen.read(std::io::Cursor::new(log)).unwrap();
+    let callers = u64::try_from(ids.split(',').count()).unwrap();
+    assert_eq!((seen.records(), seen.odd().count()), (callers, 1));
+    seen
 }
 
 fn renderings_here() -> BTreeMap<String, String> {

@@ -82,6 +82,11 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "TIME", default_value = "14d", value_parser = duration)]
     pub(crate) expiring_within: i64,
 
+    /// Warn of identities that are not in this decision log; may be compressed, `-` is
+    /// standard input, may be repeated
+    #[arg(long = "log", value_name = "FILE")]
+    pub(crate) logs: Vec<PathBuf>,
+
     /// Say what a code of a finding means, instead
     #[arg(long, value_name = "CODE", value_parser = code)]
     pub(crate) explain: Option<Code>,

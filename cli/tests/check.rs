@@ -342,7 +342,7 @@ CG012 (error)
 
 An empty text, list or mapping where something must be said.
 
-    error[CG012]: `services` is empty
+    error[CG012]: `owner` is empty
 ";
     assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
     assert!(outcome.stdout.starts_with(expected), "{}", outcome.stdout);
@@ -362,4 +362,41 @@ An empty text, list or mapping where something must be said.
         "{}",
         unknown.stderr
     );
+}
+
+#[test]
+fn identities_that_a_log_does_not_know_are_warned_of() {
+    let policy = SUSPICIOUS
+        .replace("TODO", "team-orders")
+        .replace("2020-", "2200-");
+    let record = r#"{"time":"2026-11-22T12:00:00Z","id":"01","verdict":"Allow","reason":"allow","enforced":true,"source":{"id":"spiffe://example.org/ns/batch/sa/exports"},"destination":"spiffe://example.org/ns/shop/sa/orders","method":"GET","path":"/","grpc":false}"#;
+    let log = format!("{record}\nnot a record\n");
+    let dir = directory(&[
+        ("policies/orders.yaml", &policy),
+        ("decisions.jsonl", &log),
+        ("empty.jsonl", "{}\n"),
+    ]);
+    let outcome = callgate(
+        dir.path(),
+        &["check", "--log", "decisions.jsonl", "--deny-warnings"],
+    );
+    assert_eq!(outcome.code, Some(1));
+    let expected = "did you mean `spiffe://example.org/ns/batch/sa/exports`?";
+    assert!(
+        outcome.stdout.contains("warning[CG507]") && outcome.stdout.contains(expected),
+        "{}",
+        outcome.stdout
+    );
+    assert_eq!(
+        outcome.stderr,
+        "callgate: --log: 1 line that is no decision record was passed over\n"
+    );
+    for (log, told) in [
+        ("empty.jsonl", "no decision record"),
+        ("missing", "cannot read `missing`"),
+    ] {
+        let outcome = callgate(dir.path(), &["check", "--log", log]);
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""));
+        assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+    }
 }

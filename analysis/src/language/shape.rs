@@ -88,7 +88,7 @@ impl Shape {
     }
 
     /// Whether requests may be of both, as far as a glance tells.
-    pub(super) fn may_meet(&self, other: &Self) -> bool {
+    pub(crate) fn may_meet(&self, other: &Self) -> bool {
         self.trust_domain == other.trust_domain
             && self.caller.may_meet(&other.caller)
             && self.path.may_meet(&other.path)

@@ -10,11 +10,18 @@
 //! What a lint says is a warning: the set loads. One that is wrong about a line is told so
 //! by a comment there, with a reason; a comment that holds back nothing is told too.
 
+mod captures;
+mod carved;
+mod denied;
 mod exceptions;
 mod groups;
+mod needless;
+mod never;
 mod placeholder;
+mod seen;
 mod set;
 mod suppress;
+mod ways;
 mod width;
 
 use callgate_policy::{
@@ -23,6 +30,9 @@ use callgate_policy::{
 };
 
 use set::Set;
+use ways::Scope;
+
+pub use seen::{Seen, SeenError};
 
 /// What lints may be told from outside the documents.
 #[derive(Clone, Debug)]
@@ -31,6 +41,8 @@ pub struct LintOptions {
     pub now: Timestamp,
     /// How long before its end an exception is warned of, in milliseconds.
     pub expiring_within: i64,
+    /// Who was seen, where a log is given.
+    pub seen: Option<Seen>,
     /// How much is read and told.
     pub limits: Limits,
 }
@@ -45,6 +57,7 @@ impl Default for LintOptions {
         Self {
             now: Timestamp::default(),
             expiring_within: Self::EXPIRING_WITHIN,
+            seen: None,
             limits: Limits::default(),
         }
     }
@@ -66,6 +79,15 @@ pub fn lint(
     groups::check(&set, &mut remarks);
     width::check(&set, &mut remarks);
     exceptions::check(&set, options, &mut remarks);
+    seen::check(&set, specified, options.seen.as_ref(), &mut remarks);
+    never::check_revoked(&set, specified, sources, options, &mut remarks);
+    for scope in Scope::all(&set) {
+        never::check(&scope, &mut remarks);
+        denied::check(&scope, &mut remarks);
+        needless::check(&scope, &mut remarks);
+        carved::check(&scope, &mut remarks);
+        captures::check(&scope, &mut remarks);
+    }
     let found = suppress::apply(&set, sources, remarks);
     Ok(Findings::of(found, sources, options.limits.findings.max(1)))
 }
@@ -77,4 +99,6 @@ struct Remarks {
     found: Vec<Finding>,
     /// Where one would be found on another day: a comment there is not idle.
     dormant: Vec<(Code, Span)>,
+    /// What was not looked for, because something it needs was not given.
+    did_not_run: Vec<Code>,
 }

@@ -1,6 +1,7 @@
 //! Rules, with the places of their parts.
 
 use callgate_policy::{
+    Side,
     document::{
         Findings, Limits, Source, Span, Specified,
         syntax::{Comment, Entry, Node, Syntax, Value},
@@ -30,8 +31,9 @@ pub(super) struct Rule<'a> {
     pub(super) spec: &'a RuleSpec,
     /// Its name.
     pub(super) name: Span,
-    /// The entries of `from`, each beside the one of the spec.
+    /// Its entries, each beside the one of the spec.
     from: Vec<Span>,
+    to: Vec<Span>,
     /// The value of `expires`.
     pub(super) expires: Option<Span>,
 }
@@ -85,6 +87,14 @@ impl<'a> Set<'a> {
         self.files.iter().flat_map(|file| &file.comments)
     }
 
+    /// Every rule, with the list that it stands in.
+    pub(super) fn rules_by_side(&self) -> impl Iterator<Item = (&Rule<'a>, Side)> {
+        self.rules().flat_map(|rules| {
+            let allow = rules.allow.iter().map(|rule| (rule, Side::Allow));
+            allow.chain(rules.deny.iter().map(|rule| (rule, Side::Deny)))
+        })
+    }
+
     /// The rules of every document.
     pub(super) fn rules(&self) -> impl Iterator<Item = &Rules<'a>> {
         let services = self.services.iter().map(|(_, rules)| rules);
@@ -97,6 +107,16 @@ impl Rule<'_> {
     pub(super) fn at_from(&self, index: usize) -> Span {
         self.from.get(index).copied().unwrap_or(self.name)
     }
+
+    /// Where a line of `to` stands.
+    pub(super) fn at_to(&self, index: usize) -> Span {
+        self.to.get(index).copied().unwrap_or(self.name)
+    }
+
+    /// Whether it matches whenever one `from` and one `to` do, for as long as it stands.
+    pub(super) const fn is_unconditional(&self) -> bool {
+        self.spec.exception.is_none()
+    }
 }
 
 /// The rules of `list` in the spec and in the document.
@@ -108,6 +128,7 @@ fn rules<'a>(specs: &'a [RuleSpec], document: &Node<'_>, list: &str) -> Vec<Rule
             spec,
             name: field(node, &["name"]).map_or(node.span, |name| name.span),
             from: spans(node, "from"),
+            to: spans(node, "to"),
             expires: field(node, &["exception", "expires"]).map(|value| value.span),
         })
         .collect()

@@ -27,7 +27,7 @@ pub(super) fn apply(set: &Set<'_>, sources: &[Source], remarks: Remarks) -> Vec<
                 code,
                 at: comment.span,
                 lines: lines(comment, sources),
-                used: false,
+                used: remarks.did_not_run.contains(&code),
             }),
         }
     }

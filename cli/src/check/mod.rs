@@ -5,10 +5,10 @@ mod json;
 mod page;
 mod sarif;
 
-use std::process::ExitCode;
+use std::{fs::File, io, path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
-use callgate_analysis::lint::{LintOptions, lint};
+use anyhow::{Context as _, bail};
+use callgate_analysis::lint::{LintOptions, Seen, SeenError, lint};
 use callgate_policy::document::{
     Counts, Diagnostic, Findings, Limits, LoadError, LoadOptions, Severity, Source, specify,
 };
@@ -79,6 +79,7 @@ fn check(sources: &[Source], args: &CheckArgs) -> anyhow::Result<Checked> {
     let options_of_lints = LintOptions {
         now,
         expiring_within: args.expiring_within,
+        seen: seen(&args.logs)?,
         limits,
     };
     let checked = specify(sources, &options).and_then(|specified| {
@@ -101,6 +102,43 @@ fn check(sources: &[Source], args: &CheckArgs) -> anyhow::Result<Checked> {
             bail!("there is no document in {}", paths.join(", "))
         }
     }
+}
+
+/// Who was seen by the logs, where some are given.
+fn seen(logs: &[PathBuf]) -> anyhow::Result<Option<Seen>> {
+    if logs.is_empty() {
+        return Ok(None);
+    }
+    let mut seen = Seen::default();
+    for path in logs {
+        let read = if path.as_os_str() == "-" {
+            seen.read(io::stdin())
+        } else {
+            let log = File::open(path);
+            log.map_err(SeenError::Io).and_then(|log| seen.read(log))
+        };
+        read.with_context(|| format!("cannot read `{}`", path.display()))?;
+    }
+    // Everybody would be unseen.
+    if seen.records() == 0 {
+        bail!("there is no decision record in what --log names");
+    }
+    if seen.odd().count() > 0 {
+        eprintln!(
+            "callgate: --log: {} passed over",
+            counted_lines(seen.odd().count())
+        );
+    }
+    Ok(Some(seen))
+}
+
+fn counted_lines(n: u64) -> String {
+    let are = if n == 1 {
+        "line that is no decision record was"
+    } else {
+        "lines that are no decision records were"
+    };
+    format!("{n} {are}")
 }
 
 fn worst(findings: &Findings) -> Option<Severity> {

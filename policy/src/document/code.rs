@@ -154,10 +154,31 @@ codes! {
     /// A revocation of an identity and of a certificate at once.
     SeveralTargets = "CG402",
 
+    /// A rule, or a line of one, that no call can ever meet, so that whoever reads it believes
+    /// in an access that is not there. Mend it, or remove it.
+    NeverMatches = "CG501",
+    /// A rule, or an entry of one, that changes nothing, because another one says the same and
+    /// perhaps more. Whoever removes one of the two, to take an access away, is surprised by the
+    /// other. Keep the narrower one if the wider was not meant.
+    Needless = "CG502",
+    /// An allow rule of which a deny rule leaves nothing. Deny rules come first, whatever order
+    /// they are written in: whom this rule was to admit is refused.
+    DeniedWhole = "CG503",
+    /// A deny rule that cuts a hole into a wide allow rule, by the letters of a path. Paths are
+    /// compared with case; a framework that does not (`/Admin` is `/admin` to it) serves what
+    /// was to be denied. Allow what is needed by name instead, so that nothing else is open.
+    CarvedOut = "CG504",
     /// A `from` that is as wide as a whole trust domain: every workload there is, those of
     /// tomorrow included. Name the callers, or a namespace, or say by a suppression why
     /// everybody may.
     WholeTrustDomain = "CG505",
+    /// A capture that takes in what another line gives a meaning of its own: `{order}` is also
+    /// `7:refund` where there is `/orders/{order}:refund`, so who may do the first may do the
+    /// second.
+    CaptureTakesVerb = "CG506",
+    /// An identity that was not seen in the decision log given with `--log`: a slip in a name, or
+    /// an access that nobody uses.
+    UnseenIdentity = "CG507",
     /// An exception that ends within the time given with `--expiring-within`, 14 days unless it is
     /// given. From then on its callers are refused.
     ExpiringException = "CG508",
@@ -217,7 +238,7 @@ impl Code {
     /// How much findings of this code matter.
     #[must_use]
     pub fn severity(self) -> Severity {
-        if (Self::WholeTrustDomain..=Self::UnusedSuppression).contains(&self) {
+        if (Self::NeverMatches..=Self::UnusedSuppression).contains(&self) {
             Severity::Warning
         } else {
             Severity::Error
