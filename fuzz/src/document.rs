@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use callgate_policy::{
-    Caller, IdentityFault, PolicySet, Request, SpiffeId, Timestamp,
+    Caller, IdentityFault, NoHeaders, PolicySet, Request, SpiffeId, Timestamp,
     document::{Findings, LoadError, LoadOptions, Loaded, Source, load, load_revocations},
 };
 
@@ -131,6 +131,8 @@ fn never_lets_pass(policies: &PolicySet) -> Result<()> {
                 path,
                 upgrade: None,
                 content_type: None,
+                host: None,
+                headers: &NoHeaders,
             };
             let decision = policies.decide(&request, Timestamp::from_secs(0));
             (decision.permit().is_some(), decision.enforced)

@@ -4,8 +4,8 @@ mod reference;
 
 use anyhow::{Result, ensure};
 use callgate_policy::{
-    Caller, CallerPattern, CanonicalPath, Operation, PathOptions, PolicySet, Reason, Request,
-    SpiffeId, Timestamp, TrustDomain,
+    Caller, CallerPattern, CanonicalPath, NoHeaders, Operation, PathOptions, PolicySet, Reason,
+    Request, SpiffeId, Timestamp, TrustDomain,
     spec::{Callers, Enforcement, FromSpec, PolicySetSpec, RuleSpec, ServiceSpec, ToSpec},
 };
 
@@ -64,6 +64,8 @@ fn decided(case: &Case<'_>, rule: RuleSpec) -> Result<Option<(Reason, Reason)>> 
         path: case.target,
         upgrade: case.upgrade,
         content_type: case.content_type,
+        host: None,
+        headers: &NoHeaders,
     };
     let everything = everything(case.caller)?;
     let allowing = PolicySet::build(set(&service, vec![rule.clone()], Vec::new()));
@@ -131,7 +133,9 @@ fn spec(name: &str, from: &str, pattern: CallerPattern, to: Vec<(&str, Operation
             callers: Callers::Pattern(pattern),
         }],
         to: to.collect(),
+        when: None,
         exception: None,
+        enforcement: Enforcement::Enforce,
     }
 }
 

@@ -4,7 +4,7 @@
 //! A caller that could skip a capture would be let into every tenant, so a rule
 //! whose names do not bind everywhere is refused when it is loaded.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use crate::{
     CallerPattern,
@@ -30,6 +30,15 @@ pub enum BindingError {
         /// The name.
         capture: String,
     },
+    /// `when` reads a name that neither the caller nor some line of `to` captures.
+    When {
+        /// The name.
+        capture: String,
+        /// The bytes of the condition where it stands.
+        range: Range<usize>,
+        /// The first line of `to` that lacks it, counted from 0.
+        line: usize,
+    },
     /// A member of a group captures something.
     Group {
         /// The entry that names the group, counted from 0.
@@ -48,6 +57,7 @@ pub fn check_captures(rule: &RuleSpec) -> Result<(), Vec<BindingError>> {
     let names = names_in_from(rule);
     errors.extend(missing_in_from(rule, &names));
     errors.extend(missing_in_to(rule, &names));
+    errors.extend(missing_for_when(rule));
     if errors.is_empty() {
         Ok(())
     } else {
@@ -105,7 +115,11 @@ fn missing_in_from(rule: &RuleSpec, names: &[(&str, usize)]) -> Vec<BindingError
 
 fn missing_in_to(rule: &RuleSpec, names: &[(&str, usize)]) -> Vec<BindingError> {
     let lines = rule.to.iter().enumerate();
-    let pairs = lines.flat_map(|(entry, to)| names.iter().map(move |(name, _)| (entry, to, *name)));
+    // A name that `when` reads binds there.
+    let read = |name: &str| captures_of_when(rule).any(|(read, _)| read == name);
+    let names = names.iter().map(|(name, _)| *name);
+    let names: Vec<&str> = names.filter(|name| !read(name)).collect();
+    let pairs = lines.flat_map(|(entry, to)| names.iter().map(move |name| (entry, to, *name)));
     pairs
         .filter(|(_, to, name)| !to.operation.captures().any(|captured| captured == *name))
         .map(|(entry, _, name)| BindingError::To {
@@ -113,6 +127,35 @@ fn missing_in_to(rule: &RuleSpec, names: &[(&str, usize)]) -> Vec<BindingError> 
             capture: name.to_owned(),
         })
         .collect()
+}
+
+fn captures_of_when(rule: &RuleSpec) -> impl Iterator<Item = (&str, &Range<usize>)> {
+    let captures = rule.when.as_ref().map(|when| when.condition.captures());
+    let captures = captures.unwrap_or_default().iter();
+    captures.map(|(name, range)| (name.as_str(), range))
+}
+
+/// Every pair of an entry of `from` and a line of `to` has to bind what `when` reads.
+fn missing_for_when(rule: &RuleSpec) -> impl Iterator<Item = BindingError> {
+    let by_every_caller = |name: &str| {
+        let mut entries = rule.from.iter();
+        entries.all(|from| match &from.callers {
+            Callers::Pattern(pattern) => pattern.captures().any(|captured| captured == name),
+            Callers::Group(_) => false,
+        })
+    };
+    let lacking = |name: &str| {
+        let mut lines = rule.to.iter();
+        lines.position(|to| !to.operation.captures().any(|captured| captured == name))
+    };
+    captures_of_when(rule).filter_map(move |(name, range)| {
+        let line = (!by_every_caller(name)).then(|| lacking(name))??;
+        Some(BindingError::When {
+            capture: name.to_owned(),
+            range: range.clone(),
+            line,
+        })
+    })
 }
 
 impl fmt::Display for BindingError {
@@ -125,6 +168,10 @@ impl fmt::Display for BindingError {
             Self::To { capture, .. } => write!(
                 f,
                 "`{{{capture}}}` is captured in `from`, but this line does not use it: it would be open to every `{capture}`"
+            ),
+            Self::When { capture, .. } => write!(
+                f,
+                "`when` reads `captures.{capture}`, but there are ways to match this rule that do not capture it"
             ),
             Self::Group { capture, .. } => {
                 write!(

@@ -1,11 +1,14 @@
 //! Building: documents in, the form that decides out.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 use crate::{
-    BindingError, PolicySet, SpiffeId, check_captures,
-    policy_set::{Document, Mesh, ServicePolicy},
-    spec::{MeshSpec, PolicySetSpec, RuleSpec, ServiceSpec},
+    BindingError, Condition, PolicySet, SpiffeId, check_captures,
+    policy_set::{Document, Mesh, ServicePolicy, ShadowRules},
+    spec::{Enforcement, MeshSpec, PolicySetSpec, RuleSpec, ServiceSpec},
     table::RuleTable,
     trust::Trust,
 };
@@ -81,7 +84,7 @@ impl PolicySet {
     }
 }
 
-fn build_service(spec: ServiceSpec) -> Result<ServicePolicy, BuildError> {
+fn build_service(mut spec: ServiceSpec) -> Result<ServicePolicy, BuildError> {
     check_rules(&spec.file, &spec.allow, &spec.deny)?;
     Ok(ServicePolicy {
         document: Document {
@@ -93,12 +96,14 @@ fn build_service(spec: ServiceSpec) -> Result<ServicePolicy, BuildError> {
         enforcement: spec.enforcement,
         paths: spec.paths,
         keep_override_headers: spec.keep_override_headers,
+        headers: headers(&spec.allow, &spec.deny),
+        shadow: shadow(&mut spec.allow, &mut spec.deny)?,
         allow: RuleTable::build(spec.allow)?,
         deny: RuleTable::build(spec.deny)?,
     })
 }
 
-fn build_mesh(spec: MeshSpec) -> Result<Mesh, BuildError> {
+fn build_mesh(mut spec: MeshSpec) -> Result<Mesh, BuildError> {
     check_rules(&spec.file, &spec.allow, &spec.deny)?;
     Ok(Mesh {
         document: Document {
@@ -108,9 +113,35 @@ fn build_mesh(spec: MeshSpec) -> Result<Mesh, BuildError> {
         unpolicied: spec.unpolicied,
         identity: spec.identity,
         trust: Trust::build(spec.trust),
+        headers: headers(&spec.allow, &spec.deny),
+        shadow: shadow(&mut spec.allow, &mut spec.deny)?,
         allow: RuleTable::build(spec.allow)?,
         deny: RuleTable::build(spec.deny)?,
     })
+}
+
+/// Takes the rules that decide nothing out of those that do.
+fn shadow(
+    allow: &mut Vec<RuleSpec>,
+    deny: &mut Vec<RuleSpec>,
+) -> Result<Option<Box<ShadowRules>>, BuildError> {
+    let shadowed = |rule: &mut RuleSpec| rule.enforcement == Enforcement::Shadow;
+    let allow: Vec<RuleSpec> = allow.extract_if(.., shadowed).collect();
+    let deny: Vec<RuleSpec> = deny.extract_if(.., shadowed).collect();
+    if allow.is_empty() && deny.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(ShadowRules {
+        allow: RuleTable::build(allow)?,
+        deny: RuleTable::build(deny)?,
+    })))
+}
+
+fn headers(allow: &[RuleSpec], deny: &[RuleSpec]) -> Box<[Box<str>]> {
+    let rules = allow.iter().chain(deny);
+    let conditions = rules.filter_map(|rule| Some(&rule.when.as_ref()?.condition));
+    let headers: BTreeSet<&str> = conditions.flat_map(Condition::headers).collect();
+    headers.into_iter().map(Box::from).collect()
 }
 
 fn check_rules(file: &str, allow: &[RuleSpec], deny: &[RuleSpec]) -> Result<(), BuildError> {

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{CanonicalPath, PathError, PathOptions, Request, SpiffeId, table::Bits};
+use crate::{
+    CanonicalPath, PathError, PathOptions, Request, SpiffeId, Timestamp,
+    condition::{Notes, Scene},
+    table::Bits,
+};
 
 /// A verified caller's request with one reading.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +19,9 @@ pub(crate) struct Call<'a> {
     pub(crate) upgrade: Upgrade,
     /// The content type says gRPC.
     pub(crate) grpc: bool,
+    /// All of it, for conditions.
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) notes: &'a Notes,
 }
 
 /// A method, with a bit if it is one of the usual ones.
@@ -61,9 +68,10 @@ pub(crate) fn read<'a>(
 impl<'a> Call<'a> {
     pub(crate) fn new(
         caller: &'a SpiffeId,
-        request: &Request<'a>,
+        request: &'a Request<'a>,
         method: Method<'a>,
         path: &'a CanonicalPath<'a>,
+        notes: &'a Notes,
     ) -> Self {
         Self {
             caller,
@@ -72,6 +80,8 @@ impl<'a> Call<'a> {
             bits: Bits::of_path(path),
             upgrade: Upgrade::read(request.upgrade),
             grpc: request.content_type.is_some_and(is_grpc),
+            request,
+            notes,
         }
     }
 
@@ -81,6 +91,22 @@ impl<'a> Call<'a> {
         'a: 'r,
     {
         Call { caller, ..*self }
+    }
+
+    /// What a condition is held against, where captures stand for this.
+    pub(crate) const fn scene<'s>(
+        &'s self,
+        bindings: &'s [(&'s str, &'s str)],
+        now: Timestamp,
+    ) -> Scene<'s> {
+        Scene {
+            request: self.request,
+            caller: self.caller,
+            path: self.path,
+            bindings,
+            now,
+            notes: self.notes,
+        }
     }
 
     /// The same request with its path read in another way.

@@ -1,7 +1,10 @@
 //! One verified caller's request against every rule that may be about it.
 
+use std::cell::RefCell;
+
 use crate::{
-    NearestMiss, PolicySet, Reason, Request, RuleRef, SpiffeId, Timestamp,
+    ConditionError, NearestMiss, PolicySet, Reason, Request, RuleRef, ShadowMatch, SpiffeId,
+    Timestamp, Verdict,
     call::Call,
     decide::Outcome,
     nearest::{self, Miss, Origin, Probe},
@@ -20,10 +23,19 @@ pub(crate) struct Case<'p, 'c> {
     pub(crate) call: &'c Call<'c>,
     pub(crate) also: &'c Also,
     pub(crate) now: Timestamp,
+    /// Conditions that had no result so far.
+    pub(crate) errors: RefCell<Vec<ConditionError<'p>>>,
 }
 
 impl<'p> Case<'p, '_> {
-    pub(crate) fn outcome(&self) -> Outcome<'p> {
+    pub(crate) fn outcome(self) -> Outcome<'p> {
+        let mut outcome = self.decided();
+        outcome.shadow = self.shadow(&outcome);
+        outcome.condition_errors = self.errors.into_inner();
+        outcome
+    }
+
+    fn decided(&self) -> Outcome<'p> {
         let mesh = &self.set.mesh;
         if let Some(rule) = self.denied_by(&mesh.deny, &mesh.document) {
             return Outcome::refusal(Reason::DenyRule, Enforcement::Enforce).by(rule);
@@ -33,15 +45,15 @@ impl<'p> Case<'p, '_> {
         {
             return Outcome::refusal(Reason::DenyRule, policy.enforcement).by(rule);
         }
-        let of_service = self
-            .policy
-            .map_or_else(Matches::default, |policy| self.allowed_by(&policy.allow));
+        let of_service = self.policy.map_or_else(Matches::default, |policy| {
+            self.allowed_by(&policy.allow, &policy.document)
+        });
         if let Some(policy) = self.policy
             && let Some(rule) = rule_ref(&policy.allow, of_service.rule, &policy.document)
         {
             return Outcome::allowance(rule);
         }
-        let of_mesh = self.allowed_by(&mesh.allow);
+        let of_mesh = self.allowed_by(&mesh.allow, &mesh.document);
         match rule_ref(&mesh.allow, of_mesh.rule, &mesh.document) {
             Some(rule) => Outcome::allowance(rule),
             None => self.refused(of_service.expired, of_mesh.expired),
@@ -54,12 +66,13 @@ impl<'p> Case<'p, '_> {
     }
 
     /// The rules that are about the caller under any of its names.
-    fn allowed_by(&self, table: &RuleTable) -> Matches {
+    fn allowed_by(&self, table: &'p RuleTable, document: &'p Document) -> Matches {
         let side = Side::Allow(self.slash());
         let mut matches = table.find(self.call, side, self.now);
         for name in &self.also.names {
             matches = matches.or(table.find(&self.call.by(name), side, self.now));
         }
+        self.keep_faults(table, document);
         matches
     }
 
@@ -73,7 +86,53 @@ impl<'p> Case<'p, '_> {
             let rule = self.first_denial(table, &self.call.by(name));
             first = first.into_iter().chain(rule).min();
         }
+        self.keep_faults(table, document);
         rule_ref(table, first, document)
+    }
+
+    /// Gives the conditions of a table that had no result the names of their rules.
+    fn keep_faults(&self, table: &'p RuleTable, document: &'p Document) {
+        let mut faults = self.call.notes.faults.borrow_mut();
+        if faults.is_empty() {
+            return;
+        }
+        let mut errors = self.errors.borrow_mut();
+        for (rule, fault) in faults.drain(..) {
+            // A rule may be tried several times: by several names, on several lines.
+            if let Some(rule) = rule_ref(table, Some(rule), document)
+                && errors.iter().all(|error| error.rule != rule)
+            {
+                errors.push(ConditionError { rule, fault });
+            }
+        }
+    }
+
+    /// The rule in Shadow that would decide if it were live. What a live rule denies, none
+    /// of them would change.
+    fn shadow(&self, outcome: &Outcome<'p>) -> Option<ShadowMatch<'p>> {
+        let of_mesh = self.set.mesh.shadow.as_deref();
+        let of_mesh = of_mesh.map(|rules| (rules, &self.set.mesh.document));
+        let of_service = self
+            .policy
+            .and_then(|policy| Some((policy.shadow.as_deref()?, &policy.document)));
+        if (of_mesh.is_none() && of_service.is_none()) || outcome.reason == Reason::DenyRule {
+            return None;
+        }
+        let mut denied = [of_mesh, of_service].into_iter().flatten();
+        let denied = denied.find_map(|(rules, document)| {
+            let verdict = Verdict::Deny;
+            let rule = self.denied_by(&rules.deny, document)?;
+            Some(ShadowMatch { verdict, rule })
+        });
+        denied.or_else(|| {
+            let mut allowed = [of_service, of_mesh].into_iter().flatten();
+            allowed.find_map(|(rules, document)| {
+                let verdict = Verdict::Allow;
+                let rule = self.allowed_by(&rules.allow, document).rule;
+                let rule = rule_ref(&rules.allow, rule, document)?;
+                Some(ShadowMatch { verdict, rule })
+            })
+        })
     }
 
     /// The deny rule that holds, in any reading of the path.

@@ -7,11 +7,14 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
+
 use crate::{
-    Ambiguity, IdentityFault, NearestMiss, PathOptions, PolicySet, Reason, Request, RuleRef,
-    Timestamp,
+    Ambiguity, ConditionError, ConditionFault, IdentityFault, InputPart, Inputs, NearestMiss,
+    PathOptions, PolicySet, Reason, Request, RuleRef, Timestamp,
     call::{self, Call},
     case::Case,
+    condition::Notes,
     policy_set::ServicePolicy,
     request::Caller,
     spec::Enforcement,
@@ -44,6 +47,12 @@ pub struct Decision<'p> {
     /// `spec.overrideHeaders: Keep`: the service wants headers such as
     /// `x-http-method-override`.
     pub keep_override_headers: bool,
+    /// The headers and the query values that conditions read.
+    pub inputs: Inputs,
+    /// Conditions that had no result.
+    pub condition_errors: Vec<ConditionError<'p>>,
+    /// What a rule in Shadow would have decided.
+    pub shadow: Option<ShadowMatch<'p>>,
     /// Whether the caller counts as who it says. Only then may an answer name it, or
     /// tell it whom to ask.
     pub recognized: bool,
@@ -59,6 +68,16 @@ pub enum Verdict {
     Deny,
 }
 
+/// A rule in Shadow that matches: were it live, it would decide, unless another rule that
+/// allows stands before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShadowMatch<'p> {
+    /// What it would decide.
+    pub verdict: Verdict,
+    /// The rule.
+    pub rule: RuleRef<'p>,
+}
+
 /// Proof that a call may go on. Only [`PolicySet::decide`] makes one, for a call
 /// that is allowed or that only a Shadow setting lets pass, so no answer that
 /// opens the gate can be built without a decision.
@@ -71,6 +90,23 @@ impl Decision<'_> {
     pub const fn permit(&self) -> Option<&Permit> {
         self.permit.as_ref()
     }
+
+    /// What nobody had looked for, and might have let the call in. A refusal that has this
+    /// is none yet.
+    #[must_use]
+    pub fn undecided(&self) -> Option<(InputPart, &str)> {
+        let failed = |rule| self.condition_errors.iter().any(|error| error.rule == rule);
+        let certain = match self.reason {
+            Reason::Allow => true,
+            Reason::DenyRule => !self.rule.is_some_and(failed),
+            _ => false,
+        };
+        if certain {
+            return None;
+        }
+        let mut faults = self.condition_errors.iter().map(|error| &error.fault);
+        faults.find_map(ConditionFault::unknown)
+    }
 }
 
 /// What decides an answer; the rest of it follows.
@@ -81,6 +117,8 @@ pub(crate) struct Outcome<'p> {
     /// Boxed, because an allowed call should not pay for moving it.
     pub(crate) nearest_miss: Option<Box<NearestMiss<'p>>>,
     pub(crate) ambiguity: Option<Ambiguity>,
+    pub(crate) condition_errors: Vec<ConditionError<'p>>,
+    pub(crate) shadow: Option<ShadowMatch<'p>>,
 }
 
 impl PolicySet {
@@ -96,7 +134,8 @@ impl PolicySet {
     pub fn decide<'p>(&'p self, request: &Request<'_>, now: Timestamp) -> Decision<'p> {
         let policy = self.policy_for(request.service);
         let parties = self.parties(request);
-        let outcome = self.outcome(policy, parties, request, now);
+        let notes = Notes::default();
+        let outcome = self.outcome(policy, parties, request, now, &notes);
         let enforced = outcome.enforcement == Enforcement::Enforce;
         let allowed = outcome.reason == Reason::Allow;
         let recognized = parties.is_ok();
@@ -116,6 +155,9 @@ impl PolicySet {
             owner: told.and_then(|policy| policy.owner.as_deref()),
             help: told.and_then(|policy| policy.help.as_deref()),
             keep_override_headers: policy.is_some_and(|policy| policy.keep_override_headers),
+            inputs: notes.inputs.into_inner(),
+            condition_errors: outcome.condition_errors,
+            shadow: outcome.shadow,
             recognized,
             permit: (allowed || !enforced).then_some(Permit(())),
         }
@@ -127,6 +169,7 @@ impl PolicySet {
         parties: Result<Parties<'_>, IdentityFault>,
         request: &Request<'_>,
         now: Timestamp,
+        notes: &Notes,
     ) -> Outcome<'p> {
         let options = policy.map_or_else(PathOptions::default, |policy| policy.paths);
         if let Err(fault) = parties
@@ -137,7 +180,7 @@ impl PolicySet {
         match (call::read(request, options), parties) {
             (Err(ambiguity), _) => Outcome::ambiguous(ambiguity),
             (Ok((method, path)), Ok(parties)) => {
-                let call = &Call::new(parties.caller, request, method, &path);
+                let call = &Call::new(parties.caller, request, method, &path, notes);
                 let case = Case {
                     set: self,
                     policy,
@@ -145,6 +188,7 @@ impl PolicySet {
                     call,
                     also: &self.mesh.trust.also(parties),
                     now,
+                    errors: RefCell::default(),
                 };
                 case.outcome()
             }
@@ -197,6 +241,8 @@ impl<'p> Outcome<'p> {
             rule: None,
             nearest_miss: None,
             ambiguity: None,
+            condition_errors: Vec::new(),
+            shadow: None,
         }
     }
 

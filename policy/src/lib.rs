@@ -15,6 +15,7 @@ mod binding;
 mod build;
 mod call;
 mod case;
+mod condition;
 mod decide;
 mod explanation;
 mod identity;
@@ -37,7 +38,11 @@ pub mod document;
 pub use binding::{BindingError, check_captures};
 pub use build::BuildError;
 pub use call::Ambiguity;
-pub use decide::{Decision, Permit, Verdict};
+pub use condition::{
+    Condition, ConditionError, ConditionFault, ConditionFinding, ConditionFindingKind, Header,
+    Headers, Input, InputPart, Inputs, NoHeaders, Unreadable,
+};
+pub use decide::{Decision, Permit, ShadowMatch, Verdict};
 pub use explanation::{
     Addition, Clause, ClauseCheck, Entry, Location, MissStory, NearestMiss, RuleRef,
 };

@@ -34,6 +34,16 @@ pub(crate) struct ServicePolicy {
     pub(crate) keep_override_headers: bool,
     pub(crate) allow: RuleTable,
     pub(crate) deny: RuleTable,
+    pub(crate) shadow: Option<Box<ShadowRules>>,
+    /// The headers that its conditions read.
+    pub(crate) headers: Box<[Box<str>]>,
+}
+
+/// Rules with `enforcement: Shadow`: they decide nothing.
+#[derive(Debug, Default)]
+pub(crate) struct ShadowRules {
+    pub(crate) allow: RuleTable,
+    pub(crate) deny: RuleTable,
 }
 
 /// The operator's rules; without a document, no rules and everything enforced.
@@ -45,6 +55,9 @@ pub(crate) struct Mesh {
     pub(crate) trust: Trust,
     pub(crate) allow: RuleTable,
     pub(crate) deny: RuleTable,
+    pub(crate) shadow: Option<Box<ShadowRules>>,
+    /// The headers that its conditions read.
+    pub(crate) headers: Box<[Box<str>]>,
 }
 
 /// What rules are named by.
@@ -59,6 +72,14 @@ impl PolicySet {
     pub(crate) fn policy_for(&self, service: Option<&SpiffeId>) -> Option<&ServicePolicy> {
         let index = self.services.get(service?.as_str().as_bytes())?;
         self.policies.get(*index)
+    }
+
+    /// The headers that a decision about calls to `service` may read, besides those that
+    /// operations look at; some perhaps twice.
+    pub fn headers_for(&self, service: Option<&SpiffeId>) -> impl Iterator<Item = &str> {
+        let of_service = self.policy_for(service).map(|policy| &*policy.headers);
+        let of_service = of_service.unwrap_or_default().iter();
+        of_service.chain(&self.mesh.headers).map(|name| &**name)
     }
 }
 

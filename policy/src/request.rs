@@ -1,6 +1,6 @@
 //! One call, as the core sees it.
 
-use crate::{Reason, SpiffeId};
+use crate::{Headers, Reason, SpiffeId};
 
 /// A call that wants a decision. Borrowed: building one allocates nothing.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,10 @@ pub struct Request<'a> {
     pub upgrade: Option<&'a str>,
     /// The `content-type` header, repeated ones joined with `,`.
     pub content_type: Option<&'a str>,
+    /// The host that is asked for, `:authority` or `host`, for conditions.
+    pub host: Option<&'a str>,
+    /// Its headers, for conditions. Where it has none, [`NoHeaders`](crate::NoHeaders).
+    pub headers: &'a dyn Headers,
 }
 
 /// Who calls.

@@ -5,7 +5,7 @@
 //!
 //! [`PolicySet::build`]: crate::PolicySet::build
 
-use crate::{CallerPattern, Operation, PathOptions, SpiffeId, Timestamp, TrustDomain};
+use crate::{CallerPattern, Condition, Operation, PathOptions, SpiffeId, Timestamp, TrustDomain};
 
 /// Every document of one directory.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +113,7 @@ pub enum Enforcement {
     Shadow,
 }
 
-/// One allow or deny rule: it matches when one `from` and one `to` do.
+/// One allow or deny rule: it matches when one `from`, one `to` and `when` do.
 #[derive(Clone, Debug)]
 pub struct RuleSpec {
     /// `name`.
@@ -124,8 +124,24 @@ pub struct RuleSpec {
     pub from: Vec<FromSpec>,
     /// `to`; never empty.
     pub to: Vec<ToSpec>,
+    /// `when`.
+    pub when: Option<WhenSpec>,
     /// `exception`; on allow rules only.
     pub exception: Option<ExceptionSpec>,
+    /// `enforcement`: a rule in Shadow decides nothing, and what it would have decided is
+    /// told beside the decision.
+    pub enforcement: Enforcement,
+}
+
+/// The condition of a rule.
+#[derive(Clone, Debug)]
+pub struct WhenSpec {
+    /// The line of `when`, counted from 1.
+    pub line: u32,
+    /// Its text, as YAML reads it.
+    pub text: String,
+    /// What it means.
+    pub condition: Condition,
 }
 
 /// One entry of `from`.

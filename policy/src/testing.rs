@@ -1,8 +1,8 @@
 //! Documents for tests, without YAML.
 
 use crate::{
-    Caller, CallerPattern, Operation, PathOptions, PolicySet, Request, SpiffeId, Timestamp,
-    TrustDomain,
+    Caller, CallerPattern, NoHeaders, Operation, PathOptions, PolicySet, Request, SpiffeId,
+    Timestamp, TrustDomain,
     spec::{
         Callers, Enforcement, ExceptionSpec, FromSpec, MeshSpec, PolicySetSpec, RuleSpec,
         ServiceSpec, ToSpec, TrustSpec,
@@ -51,7 +51,9 @@ pub(crate) fn rule_with(
         line,
         from: from.collect(),
         to: to.collect(),
+        when: None,
         exception: None,
+        enforcement: Enforcement::Enforce,
     }
 }
 
@@ -105,5 +107,7 @@ pub(crate) fn request<'a>(from: &'a SpiffeId, to: &'a SpiffeId, line: &'a str) -
         path,
         upgrade: None,
         content_type: None,
+        host: None,
+        headers: &NoHeaders,
     }
 }

@@ -53,7 +53,7 @@ impl fmt::Display for Timestamp {
 ///
 /// Years are counted from March, so that a leap day is the last of its year, in
 /// eras of 400 years, which all have the same number of days.
-const fn date(day: i64) -> (i64, i64, i64) {
+pub(crate) const fn date(day: i64) -> (i64, i64, i64) {
     const DAYS_TO_EPOCH: i64 = 719_468; // from 0000-03-01
     const DAYS_PER_ERA: i64 = 146_097;
     let day = day + DAYS_TO_EPOCH;

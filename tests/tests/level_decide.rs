@@ -66,6 +66,8 @@ fn decide(table: &Table, sets: &Sets, row: &Row) -> Result<Got> {
         path: &target,
         upgrade: upgrade.as_deref(),
         content_type: content_type.as_deref(),
+        host: row.call.authority.then_some("callee.test"),
+        headers: &row.call,
     };
     let now = row.at.unwrap_or_else(clock::now);
     told(&set.decide(&request, now)).map(Got::Decided)

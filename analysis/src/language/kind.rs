@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use callgate_policy::{Caller, Request, Side, SpiffeId};
+use callgate_policy::{Caller, NoHeaders, Request, Side, SpiffeId};
 
 use super::Access;
 
@@ -136,6 +136,8 @@ impl Kind {
             path,
             upgrade: self.upgrade,
             content_type: self.content_type,
+            host: None,
+            headers: &NoHeaders,
         }
     }
 

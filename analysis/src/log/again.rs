@@ -11,13 +11,14 @@
 //! | a `forwarder` that they list, and nobody it names | not |
 //! | a caller that the rules list as a forwarder, and no `forwarder` | not: whether it named somebody is not recorded |
 //! | `path-ambiguous`, and nothing in method and path is | not: the query is not recorded |
+//! | a condition that looks at a header or a query value that is not recorded | not |
 //! | `policy-unavailable`, and what a proxy says of its own | not: nobody was asked who called |
 
 use std::fmt;
 
 use callgate_policy::{
-    Caller, CanonicalPath, Decision, IdentityFault, PathOptions, PolicySet, Reason, Request,
-    SpiffeId,
+    Caller, CanonicalPath, Decision, IdentityFault, InputPart, Inputs, PathOptions, PolicySet,
+    Reason, Request, SpiffeId,
 };
 
 use super::{Record, Source};
@@ -32,6 +33,8 @@ pub struct Recorded<'r> {
     service: Option<SpiffeId>,
     source: Result<Option<SpiffeId>, IdentityFault>,
     forwarder: Option<SpiffeId>,
+    /// All that is known of its headers and of its query.
+    inputs: Inputs,
 }
 
 /// Why a recorded call cannot be decided again.
@@ -49,6 +52,13 @@ pub enum Undecidable {
     MayHaveForwarded,
     /// It was ambiguous by its query.
     Query,
+    /// A condition looks at what was not recorded.
+    NotRecorded {
+        /// Where.
+        part: InputPart,
+        /// The name of the header or of the parameter.
+        name: String,
+    },
 }
 
 impl<'r> Recorded<'r> {
@@ -68,6 +78,7 @@ impl<'r> Recorded<'r> {
                 Some(forwarder) => id(forwarder)?,
                 None => None,
             },
+            inputs: record.inputs.read(),
         })
     }
 
@@ -90,6 +101,8 @@ impl<'r> Recorded<'r> {
             path: &record.path,
             upgrade: record.upgrade.as_deref(),
             content_type: record.grpc.then_some(GRPC),
+            host: Some(&record.host),
+            headers: &self.inputs,
         })
     }
 
@@ -100,6 +113,12 @@ impl<'r> Recorded<'r> {
     pub fn decide<'p>(&self, set: &'p PolicySet) -> Result<Decision<'p>, Undecidable> {
         let record = self.record;
         let decision = set.decide(&self.request(set)?, record.time);
+        if let Some((part, name)) = decision.undecided() {
+            return Err(Undecidable::NotRecorded {
+                part,
+                name: name.to_owned(),
+            });
+        }
         let was_ambiguous = record.reason == Reason::PathAmbiguous;
         if was_ambiguous
             && decision.reason != Reason::PathAmbiguous
@@ -178,14 +197,18 @@ fn id(source: &Source<'_>) -> Result<Option<SpiffeId>, Undecidable> {
 
 impl fmt::Display for Undecidable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let told = match self {
             Self::NobodyAsked => "the server had no policies and asked nobody who called",
             Self::NotAnIdentity => "the recorded caller is no SPIFFE ID",
             Self::ForwardedForUnknown => "for whom it was forwarded is not recorded",
             Self::MayHaveForwarded => {
                 "the caller is a forwarder now, and for whom it called is not recorded"
             }
+            Self::NotRecorded { part, name } => {
+                return write!(f, "{} {name} is not recorded", part.as_str());
+            }
             Self::Query => "the path was ambiguous by its query, which is not recorded",
-        })
+        };
+        f.write_str(told)
     }
 }

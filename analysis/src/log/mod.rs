@@ -23,7 +23,7 @@ use std::io::{self, Read};
 pub use again::{Recorded, Undecidable};
 pub use block::{Block, Line, LogReader};
 pub use odd::{Odd, OddLines};
-pub use record::{Inputs, Record, Source};
+pub use record::{InputValue, Inputs, Record, Source};
 
 /// Gives every line of a log to `take`; `log` may be compressed.
 ///

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use callgate_policy::{Reason, Timestamp, Verdict, document::parse_time};
+use callgate_policy::{
+    Input, InputPart, Reason, Timestamp, Unreadable, Verdict, document::parse_time,
+};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A decision, as a server recorded it. What explains a decision (`nearestMiss`) is left
@@ -96,10 +98,48 @@ pub struct Source<'l> {
 pub struct Inputs<'l> {
     /// Headers, by their names in lower case.
     #[serde(borrow)]
-    pub headers: BTreeMap<Cow<'l, str>, Option<Cow<'l, str>>>,
+    pub headers: BTreeMap<Cow<'l, str>, Option<InputValue<'l>>>,
     /// Query values, by their names.
     #[serde(borrow)]
-    pub query: BTreeMap<Cow<'l, str>, Option<Cow<'l, str>>>,
+    pub query: BTreeMap<Cow<'l, str>, Option<InputValue<'l>>>,
+}
+
+/// What a `when` found under a name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum InputValue<'l> {
+    /// A value.
+    Text(Cow<'l, str>),
+    /// Something that cannot be read.
+    Unreadable {
+        /// Why, in a word.
+        unreadable: Cow<'l, str>,
+    },
+}
+
+impl Inputs<'_> {
+    /// The same, for deciding.
+    #[must_use]
+    pub fn read(&self) -> callgate_policy::Inputs {
+        let mut inputs = callgate_policy::Inputs::default();
+        let parts = [
+            (InputPart::Header, &self.headers),
+            (InputPart::Query, &self.query),
+        ];
+        for (part, values) in parts {
+            for (name, value) in values {
+                inputs.note(part, name, || match value {
+                    None => Input::Absent,
+                    Some(InputValue::Text(text)) => Input::Text(text.clone().into_owned()),
+                    // A word that this release does not know is none that it could read.
+                    Some(InputValue::Unreadable { unreadable }) => Input::Unreadable(
+                        Unreadable::from_word(unreadable).unwrap_or(Unreadable::NotUtf8),
+                    ),
+                });
+            }
+        }
+        inputs
+    }
 }
 
 impl<'l> Record<'l> {

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use callgate_policy::{
-    PolicySet, Reason, Verdict,
+    Input, InputPart, PolicySet, Reason, Unreadable, Verdict,
     document::{LoadOptions, Source as Document, load, parse_time},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -84,7 +84,7 @@ fn a_record_is_read_whole() {
         ("upgrade", json!("websocket")),
         (
             "inputs",
-            json!({"headers": {"x-purpose": "reporting", "x-gone": null}, "query": {"k": "v"}}),
+            json!({"headers": {"x-purpose": "reporting", "x-gone": null, "x-bytes": {"unreadable": "not-utf8"}}, "query": {"k": "v"}}),
         ),
     ])
     .to_string();
@@ -103,12 +103,26 @@ fn a_record_is_read_whole() {
     );
     assert_eq!(record.forwarder.unwrap().id.as_deref(), Some(GATEWAY));
     assert_eq!(record.upgrade.as_deref(), Some("websocket"));
-    assert_eq!(
-        record.inputs.headers["x-purpose"].as_deref(),
-        Some("reporting")
+    let inputs = record.inputs.read();
+    let read: Vec<_> = inputs.iter().collect();
+    let text = |text: &str| Input::Text(text.to_owned());
+    assert!(
+        read.contains(&(InputPart::Header, "x-purpose", &text("reporting"))),
+        "{read:?}"
     );
-    assert_eq!(record.inputs.headers["x-gone"], None);
-    assert_eq!(record.inputs.query["k"].as_deref(), Some("v"));
+    assert!(
+        read.contains(&(InputPart::Query, "k", &text("v"))),
+        "{read:?}"
+    );
+    assert!(
+        read.contains(&(InputPart::Header, "x-gone", &Input::Absent)),
+        "{read:?}"
+    );
+    let bytes = Input::Unreadable(Unreadable::NotUtf8);
+    assert!(
+        read.contains(&(InputPart::Header, "x-bytes", &bytes)),
+        "{read:?}"
+    );
     assert_eq!(record.revision, "r1");
 }
 

@@ -140,6 +140,8 @@ fn request<'a>(
         path: call.path,
         upgrade: call.upgrade,
         content_type: call.content_type,
+        host: Some(call.host),
+        headers: call.headers,
     }
 }
 

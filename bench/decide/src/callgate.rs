@@ -54,6 +54,8 @@ impl Engine for Callgate {
                 path: &request.path,
                 upgrade: None,
                 content_type: request.grpc.then_some("application/grpc"),
+                host: None,
+                headers: &callgate_policy::NoHeaders,
             },
             NOW,
         );

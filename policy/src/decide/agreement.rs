@@ -366,6 +366,8 @@ impl RequestText {
             path: &self.path,
             upgrade: self.upgrade.as_deref(),
             content_type: self.content_type.as_deref(),
+            host: None,
+            headers: &crate::NoHeaders,
         }
     }
 }

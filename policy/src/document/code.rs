@@ -113,14 +113,26 @@ codes! {
     IncompleteException = "CG208",
     /// An exception on a deny rule.
     ExceptionOnDeny = "CG209",
-    /// A `when` condition, which this release cannot decide.
-    WhenUnsupported = "CG210",
+    // CG210 was `when` before there were conditions.
     /// Two rules of one document with the same name.
     DuplicateRule = "CG211",
     /// A capture where there is nothing that could bind it.
     IdleCapture = "CG212",
     /// An alias that is none: the other name is the same.
     AliasOfItself = "CG213",
+    /// A `when` that is not CEL, or not the part of it that conditions have.
+    WhenSyntax = "CG214",
+    /// A variable, a field or a function that conditions do not have.
+    WhenUnknown = "CG215",
+    /// Values in a `when` whose types do not go together, or a result that is neither true
+    /// nor false.
+    WhenType = "CG216",
+    /// A header that a `when` may not read, or that no request has by this name.
+    WhenHeader = "CG217",
+    /// A `when`, or a part of one, that is the same whatever the request.
+    WhenConstant = "CG218",
+    /// A `when` that is larger, or may take longer, than one may.
+    WhenTooCostly = "CG219",
 
     /// Two documents of one kind with the same name, whatever their namespaces.
     DuplicateDocument = "CG301",

@@ -215,7 +215,17 @@ pub(super) struct Rule<'s> {
     pub(super) span: Span,
     pub(super) from: Vec<Written<'s>>,
     pub(super) to: Vec<Written<'s>>,
+    pub(super) when: Option<When<'s>>,
     pub(super) exception: Option<Exception>,
+    pub(super) enforcement: Enforcement,
+}
+
+/// The condition of a rule.
+#[derive(Debug)]
+pub(super) struct When<'s> {
+    pub(super) written: Written<'s>,
+    /// `when` itself.
+    pub(super) key: Span,
 }
 
 /// When an exception ends.
@@ -226,6 +236,41 @@ pub(super) struct Exception {
 }
 
 impl Written<'_> {
+    /// The place of some bytes of a text that may be folded over several lines: there and
+    /// here, the same characters follow each other, spaces aside.
+    pub(super) fn folded_part(&self, sources: &[Source], range: std::ops::Range<usize>) -> Span {
+        let whole = self.part(sources, range.clone());
+        if whole != self.span {
+            return whole;
+        }
+        let written = sources
+            .get(self.span.file as usize)
+            .map_or("", |one| one.slice(self.span));
+        // The first line of a block says how it is folded.
+        let header = match written.starts_with(['|', '>']) {
+            true => written.find('\n').unwrap_or(0),
+            false => 0,
+        };
+        let ink = |text: &'_ str, start: usize| {
+            let body = text.get(start..).unwrap_or_default();
+            let inked = body.char_indices().filter(|(_, c)| !c.is_whitespace());
+            inked.map(|(at, c)| (at + start, c)).collect::<Vec<_>>()
+        };
+        let (read, there) = (ink(&self.text, 0), ink(written, header));
+        let same = read.iter().map(|(_, c)| c).eq(there.iter().map(|(_, c)| c));
+        let first = read.partition_point(|(at, _)| *at < range.start);
+        let last = read.partition_point(|(at, _)| *at < range.end);
+        let ends = there.get(first).zip(there.get(last.saturating_sub(1)));
+        match ends {
+            Some(((start, _), (end, c))) if same && first < last => Span {
+                start: self.span.start.saturating_add(offset(*start)),
+                end: self.span.start.saturating_add(offset(end + c.len_utf8())),
+                ..self.span
+            },
+            _ => self.span,
+        }
+    }
+
     /// The place of some bytes of the text; of all of it if the text is not written as
     /// it reads, as with escapes or over several lines.
     pub(super) fn part(&self, sources: &[Source], range: std::ops::Range<usize>) -> Span {

@@ -1,6 +1,6 @@
 //! Requests as people write them: one line, as in a rule but with values, and headers.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crate::{Caller, Request, SpiffeId};
 
@@ -28,6 +28,8 @@ pub struct OwnedRequest {
     target: String,
     upgrade: Option<String>,
     content_type: Option<String>,
+    host: Option<String>,
+    headers: BTreeMap<String, String>,
 }
 
 impl RequestLine {
@@ -35,7 +37,7 @@ impl RequestLine {
     /// `WEBSOCKET` an upgrade) holds where no header says otherwise.
     #[must_use]
     pub fn with(&self, headers: &[Header]) -> OwnedRequest {
-        let given = |name| joined(headers, name);
+        let given = |name: &str| joined(headers, name);
         let (method, target) = match &*self.verb {
             "GRPC" => ("POST", format!("/{}", self.target)),
             "WEBSOCKET" => ("GET", self.target.clone()),
@@ -47,6 +49,8 @@ impl RequestLine {
             target,
             upgrade: given("upgrade").or_else(|| implied("WEBSOCKET", "websocket")),
             content_type: given("content-type").or_else(|| implied("GRPC", "application/grpc")),
+            host: given("host"),
+            headers: all(headers),
         }
     }
 }
@@ -62,6 +66,8 @@ impl OwnedRequest {
             path: &self.target,
             upgrade: self.upgrade.as_deref(),
             content_type: self.content_type.as_deref(),
+            host: self.host.as_deref(),
+            headers: &self.headers,
         }
     }
 }
@@ -97,6 +103,14 @@ impl Header {
     pub fn value(&self) -> &str {
         &self.value
     }
+}
+
+/// Every header, by name.
+fn all(headers: &[Header]) -> BTreeMap<String, String> {
+    let names = headers.iter().map(Header::name);
+    names
+        .filter_map(|name| Some((name.to_owned(), joined(headers, name)?)))
+        .collect()
 }
 
 /// Repeated headers as one (RFC 9110, section 5.3).

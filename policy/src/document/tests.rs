@@ -251,6 +251,8 @@ fn expected(wanted: &Wanted) -> PolicySetSpec {
                     operation: Operation::parse(text, wanted.paths).unwrap(),
                 })
                 .collect(),
+            when: None,
+            enforcement: Enforcement::Enforce,
             exception: rule.exception.as_ref().map(|_| ExceptionSpec {
                 line: 0,
                 expires: Timestamp::from_secs(EXPIRES_SECS),

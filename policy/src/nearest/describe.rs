@@ -5,6 +5,7 @@ use crate::{
     Clause, ClauseCheck, Entry, Location, MissStory, NearestMiss, PathOptions, Request, SpiffeId,
     Timestamp,
     call::{self, Call},
+    condition::{Account, Notes},
     pattern::{Bindings, Verb},
     policy_set::Document,
     request::Caller,
@@ -57,7 +58,12 @@ pub(crate) fn describe<'p>(
     let line = match failed.clause {
         Clause::From => miss.from.line,
         Clause::Exception => miss.rule.exception.map_or(miss.rule.line, |e| e.line),
-        Clause::Method | Clause::Path | Clause::Captures | Clause::When => miss.to.line,
+        Clause::When => miss
+            .rule
+            .when
+            .as_ref()
+            .map_or(miss.rule.line, |when| when.line),
+        Clause::Method | Clause::Path | Clause::Captures => miss.to.line,
     };
     let entry = |line, text| Entry {
         location: at(line),
@@ -88,7 +94,8 @@ pub(crate) fn story(
     };
     let (method, path) = call::read(request, origin.options).ok()?;
     let caller = origin.alias.as_ref().unwrap_or(caller);
-    let call = Call::new(caller, request, method, &path);
+    let notes = Notes::default();
+    let call = Call::new(caller, request, method, &path, &notes);
     let scene = Scene {
         origin,
         request,
@@ -101,6 +108,9 @@ pub(crate) fn story(
     let mut bindings = bound_by_caller(&scene);
     let mut checks = vec![from(&scene), method_check(&scene), path_check(&scene)];
     checks.extend(captures(&scene, &mut bindings));
+    if checks.iter().all(|check| check.passed) {
+        checks.extend(when(&scene, bindings.as_slice()));
+    }
     checks.extend(exception(&scene));
     let captures = bindings.iter();
     Some(MissStory {
@@ -122,8 +132,13 @@ fn first_failed(scene: &Scene<'_, '_>) -> Option<ClauseCheck> {
     if !scene.passes_path() {
         return Some(path_check(scene));
     }
-    let captures = captures(scene, &mut bound_by_caller(scene));
-    let mut rest = captures.into_iter().chain(exception(scene));
+    let mut bindings = bound_by_caller(scene);
+    if let Some(captures) = captures(scene, &mut bindings).filter(|check| !check.passed) {
+        return Some(captures);
+    }
+    let mut rest = when(scene, bindings.as_slice())
+        .into_iter()
+        .chain(exception(scene));
     rest.find(|check| !check.passed)
 }
 
@@ -197,7 +212,7 @@ fn seen_method(verb: &Verb, request: &Request<'_>) -> String {
 }
 
 /// A caller's text, fit for a terminal and for a record.
-fn told(header: &str) -> String {
+pub(crate) fn told(header: &str) -> String {
     let mut told: String = header
         .chars()
         .take(HEADER_TOLD)
@@ -243,6 +258,23 @@ fn captures<'v>(scene: &Scene<'_, 'v>, bindings: &mut Bindings<'v>) -> Option<Cl
         }
     }
     last
+}
+
+/// The condition, of a rule whose captures are bound.
+fn when(scene: &Scene<'_, '_>, bindings: &[(&str, &str)]) -> Option<ClauseCheck> {
+    let when = scene.origin.miss.rule.when.as_ref()?;
+    let at = scene.probe.call.scene(bindings, scene.probe.now);
+    let Account {
+        passed,
+        expected,
+        actual,
+    } = when.condition.account(&at);
+    Some(ClauseCheck {
+        clause: Clause::When,
+        passed,
+        expected,
+        actual,
+    })
 }
 
 fn exception(scene: &Scene<'_, '_>) -> Option<ClauseCheck> {

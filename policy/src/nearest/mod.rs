@@ -20,6 +20,8 @@ use crate::{
 
 use self::shortlist::{Likely, likeliest};
 
+#[cfg(feature = "documents")]
+pub(crate) use describe::told;
 pub(crate) use describe::{Origin, describe, story};
 
 /// Lines from an index that are looked at closely, so that a refusal stays within
@@ -44,8 +46,8 @@ pub(crate) struct Miss<'t> {
 /// Then come the caller, the leading segments and the method, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Closeness {
-    /// Only its exception stands in the way.
-    all_but_time: bool,
+    /// Only its condition or its exception stands in the way.
+    all_but_these: bool,
     points: u8,
     from: bool,
     leading_segments: usize,
@@ -232,7 +234,7 @@ impl Probe<'_> {
             points += 2;
         }
         Closeness {
-            all_but_time: from && method && bound,
+            all_but_these: from && method && bound,
             points,
             from,
             leading_segments: leading.weight,

@@ -6,6 +6,10 @@ use crate::{Addition, Clause, ClauseCheck, Operation, pattern::Verb};
 /// What to add to the rule so that it allows exactly this call, if one line can.
 pub(super) fn addition(scene: &Scene<'_, '_>, checks: &[ClauseCheck]) -> Option<Addition> {
     let miss = &scene.origin.miss;
+    // It would have to hold too, and may read what a line would have to capture.
+    if miss.rule.when.is_some() {
+        return None;
+    }
     let mut failed = checks.iter().filter(|check| !check.passed);
     let first = failed.next()?.clause;
     let second = failed.next().map(|check| check.clause);

@@ -28,6 +28,11 @@ impl<'v> Bindings<'v> {
         bound.map(|(_, value)| *value)
     }
 
+    /// Name and value, as a list.
+    pub(crate) fn as_slice(&self) -> &[(&'v str, &'v str)] {
+        &self.0
+    }
+
     /// Name and value, in the order in which they were bound.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'v str, &'v str)> {
         self.0.iter().copied()

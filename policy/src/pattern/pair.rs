@@ -7,6 +7,7 @@ use super::{Bindings, CallerPattern, Operation, TrailingSlash};
 use crate::{
     PathOptions, Request, SpiffeId,
     call::{self, Call},
+    condition::Notes,
 };
 
 /// Which rules a pattern stands in: the two read a request differently where the doubt
@@ -35,7 +36,8 @@ impl Operation {
         let Ok((method, path)) = call::read(request, options) else {
             return false;
         };
-        let call = Call::new(caller, request, method, &path);
+        let notes = Notes::default();
+        let call = Call::new(caller, request, method, &path, &notes);
         match side {
             Side::Allow => {
                 self.verb.admits(&call) && self.agrees(from, &call, options.trailing_slash())
@@ -57,7 +59,8 @@ impl Operation {
         let Ok((method, path)) = call::read(request, PathOptions::default()) else {
             return false;
         };
-        let call = Call::new(caller, request, method, &path);
+        let notes = Notes::default();
+        let call = Call::new(caller, request, method, &path, &notes);
         match side {
             Side::Allow => self.verb.admits(&call),
             Side::Deny => self.verb.catches(&call),

@@ -87,6 +87,7 @@ impl Lists {
             line: spec.line,
             from: first_from..ids::next(self.from.len())?,
             to: first_to..ids::next(self.to.len())?,
+            when: spec.when.map(Box::new),
             exception: spec.exception,
         });
         Ok(())

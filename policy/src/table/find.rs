@@ -10,6 +10,7 @@ use crate::{
     Operation, Timestamp,
     call::Call,
     pattern::{Bindings, TrailingSlash},
+    spec::WhenSpec,
 };
 
 /// Which rules a table holds: the two read a request differently where the doubt
@@ -78,7 +79,7 @@ impl Search<'_> {
                 let rule = self.table.rule(candidate.rule);
                 let expired = rule.is_some_and(|rule| rule.has_expired(self.now));
                 let fits = self.table.line(candidate.line).is_some_and(|to| {
-                    self.line_fits(to) && self.agrees(candidate.entry, found, to)
+                    self.line_fits(to) && self.agrees(rule, candidate.entry, found, to)
                 });
                 if fits {
                     matches.add(candidate.rule, expired);
@@ -120,7 +121,7 @@ impl Search<'_> {
         let rule = self.table.rule(to.rule);
         let mut candidates = callers.within(rule.map_or(0..0, Rule::entry_ids));
         candidates.any(|(candidate, found)| {
-            candidate.line == line && self.agrees(candidate.entry, found, to)
+            candidate.line == line && self.agrees(rule, candidate.entry, found, to)
         })
     }
 
@@ -141,9 +142,10 @@ impl Search<'_> {
     }
 
     /// Whether an entry stands for the caller and every name for one text, on a line
-    /// that fits.
-    fn agrees(&self, entry: u32, found: Found, to: &ToEntry) -> bool {
+    /// that fits, and the rule's condition holds.
+    fn agrees(&self, rule: Option<&Rule>, entry: u32, found: Found, to: &ToEntry) -> bool {
         let path = &to.operation.path;
+        let when = rule.and_then(|rule| rule.when.as_deref());
         let mut bindings = Bindings::default();
         let stands = match found {
             Found::Exactly => true,
@@ -152,9 +154,22 @@ impl Search<'_> {
                 entry.is_some_and(|entry| entry.bind(self.call.caller, &mut bindings))
             }
         };
+        let bound_by_path =
+            path.repeats() || when.is_some_and(|when| when.condition.uses_captures());
         stands
-            && ((bindings.is_empty() && !path.repeats())
-                || path.bind(self.call.path, &mut bindings))
+            && ((bindings.is_empty() && !bound_by_path) || path.bind(self.call.path, &mut bindings))
+            && when.is_none_or(|when| self.holds(when, to.rule, bindings.as_slice()))
+    }
+
+    /// Whether a condition holds. One without a result keeps its rule from allowing, and
+    /// lets it deny.
+    fn holds(&self, when: &WhenSpec, rule: u32, bindings: &[(&str, &str)]) -> bool {
+        let scene = self.call.scene(bindings, self.now);
+        when.condition.holds(&scene).unwrap_or_else(|fault| {
+            let mut faults = self.call.notes.faults.borrow_mut();
+            faults.push((rule, fault));
+            matches!(self.side, Side::Deny)
+        })
     }
 }
 

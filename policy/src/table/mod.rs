@@ -27,8 +27,9 @@ pub(crate) use find::{Matches, Side};
 
 use self::{callers::CallerIndex, trie::SegmentTrie};
 use crate::{
-    CallerPattern, CanonicalPath, Operation, SpiffeId, Timestamp, pattern::Bindings,
-    spec::ExceptionSpec,
+    CallerPattern, CanonicalPath, Operation, SpiffeId, Timestamp,
+    pattern::Bindings,
+    spec::{ExceptionSpec, WhenSpec},
 };
 pub(crate) use trie::Hits;
 
@@ -52,6 +53,8 @@ pub(crate) struct Rule {
     pub(crate) line: u32,
     from: Range<u32>,
     to: Range<u32>,
+    /// Boxed, because most rules have none.
+    pub(crate) when: Option<Box<WhenSpec>>,
     pub(crate) exception: Option<ExceptionSpec>,
 }
 

@@ -329,6 +329,8 @@ fn at_another_service_a_forwarder_is_not_believed() {
                 path: "/",
                 upgrade: None,
                 content_type: None,
+                host: None,
+                headers: &crate::NoHeaders,
             },
             NOW,
         );

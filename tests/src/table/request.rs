@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use callgate_policy::{Header, Headers, Unreadable};
+
 use super::Protocol;
 
 /// A request as its caller sends it, in bytes.
@@ -127,6 +129,16 @@ fn expand(text: &str) -> Result<String> {
     }
     out.push_str(rest);
     Ok(out)
+}
+
+impl Headers for Call {
+    fn header(&self, name: &str) -> Header<'_> {
+        match self.header(name).map(String::from_utf8) {
+            None => Header::Absent,
+            Some(Ok(value)) => Header::Text(value.into()),
+            Some(Err(_)) => Header::Unreadable(Unreadable::NotUtf8),
+        }
+    }
 }
 
 #[cfg(test)]

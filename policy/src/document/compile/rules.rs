@@ -3,14 +3,15 @@
 use super::{
     super::{
         finding::{Finding, Quoted},
-        raw::{Rule, Written},
+        raw::{Rule, When, Written},
         yaml::quote,
     },
     Code, Compiler, Side,
 };
 use crate::{
-    BindingError, Operation, PathOptions, PatternError, PatternErrorKind, check_captures,
-    spec::{ExceptionSpec, RuleSpec, ToSpec},
+    BindingError, Condition, ConditionFindingKind, Operation, PathOptions, PatternError,
+    PatternErrorKind, check_captures,
+    spec::{ExceptionSpec, RuleSpec, ToSpec, WhenSpec},
 };
 
 impl<'a> Compiler<'a, '_> {
@@ -44,6 +45,8 @@ impl<'a> Compiler<'a, '_> {
             line: self.line(rule.span),
             from,
             to,
+            when: rule.when.as_ref().and_then(|when| self.when(when)),
+            enforcement: rule.enforcement,
             exception: rule.exception.map(|exception| ExceptionSpec {
                 line: self.line(exception.span),
                 expires: exception.expires,
@@ -58,7 +61,7 @@ impl<'a> Compiler<'a, '_> {
             self.guard_exception(exception);
         }
         for error in check_captures(&spec).err().unwrap_or_default() {
-            self.unbound(&error, &from_written, &to_written);
+            self.unbound(&error, rule, &from_written, &to_written);
         }
         spec
     }
@@ -112,7 +115,35 @@ impl<'a> Compiler<'a, '_> {
         is_list.then(|| whole.trim_end())
     }
 
-    fn unbound(&mut self, error: &BindingError, from: &[&Written<'_>], to: &[&Written<'_>]) {
+    /// A condition that is not in order is left out: its findings are told.
+    fn when(&mut self, when: &When<'_>) -> Option<WhenSpec> {
+        match Condition::parse(&when.written.text) {
+            Ok(condition) => Some(WhenSpec {
+                line: self.line(when.key),
+                text: when.written.text.to_string(),
+                condition,
+            }),
+            Err(findings) => {
+                for finding in findings {
+                    let place = when.written.folded_part(self.sources, finding.range);
+                    let told = Finding::new(when_code(finding.kind), place, finding.message);
+                    self.sink.push(match finding.help {
+                        Some(help) => told.help(help),
+                        None => told,
+                    });
+                }
+                None
+            }
+        }
+    }
+
+    fn unbound(
+        &mut self,
+        error: &BindingError,
+        rule: &Rule<'_>,
+        from: &[&Written<'_>],
+        to: &[&Written<'_>],
+    ) {
         let span = |list: &[&Written<'_>], entry: usize| list.get(entry).map(|one| one.span);
         let (place, captured, help) = match error {
             BindingError::From {
@@ -136,14 +167,43 @@ impl<'a> Compiler<'a, '_> {
                     format!("use `{by}` in every line of `to`, or write `*` in `from`"),
                 )
             }
+            BindingError::When {
+                capture,
+                range,
+                line,
+            } => {
+                let written = rule.when.as_ref().map(|when| &when.written);
+                let place = written.map(|one| one.folded_part(self.sources, range.clone()));
+                (
+                    place,
+                    span(to, *line),
+                    format!(
+                        "capture `{{{capture}}}` in every line of `to`, or in every entry of `from`"
+                    ),
+                )
+            }
             // Found, and told, where the group is defined.
             BindingError::Group { .. } => return,
         };
         let Some(place) = place else { return };
         let finding = Finding::new(Code::UnboundCapture, place, error.to_string()).help(help);
         self.sink.push(match captured {
+            Some(captured) if matches!(error, BindingError::When { .. }) => {
+                finding.related(captured, "not captured here")
+            }
             Some(captured) => finding.related(captured, "captured here"),
             None => finding,
         });
+    }
+}
+
+const fn when_code(kind: ConditionFindingKind) -> Code {
+    match kind {
+        ConditionFindingKind::Syntax => Code::WhenSyntax,
+        ConditionFindingKind::Unknown => Code::WhenUnknown,
+        ConditionFindingKind::Type => Code::WhenType,
+        ConditionFindingKind::Header => Code::WhenHeader,
+        ConditionFindingKind::Constant => Code::WhenConstant,
+        ConditionFindingKind::TooCostly => Code::WhenTooCostly,
     }
 }

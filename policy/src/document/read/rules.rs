@@ -6,19 +6,20 @@ use super::{
     super::{
         Code,
         finding::{Finding, Quoted, Sink, is_hidden},
-        raw::{Rule, Rules, Written},
+        raw::{Rule, Rules, When, Written},
         source::Span,
-        yaml::{Entry, Node, Value},
+        yaml::Node,
     },
     Fields, Shape, What, exception,
     fields::RULE,
     text,
-    values::{maybe_empty, texts},
+    values::{maybe_empty, texts, word},
 };
+use crate::spec::Enforcement;
 
 const SHAPE: Shape = Shape {
     name: RULE,
-    known: &["name", "from", "to", "when", "exception"],
+    known: &["name", "from", "to", "when", "exception", "enforcement"],
     required: &["name", "from", "to"],
 };
 
@@ -56,9 +57,11 @@ fn rule<'s>(node: Node<'s>, field: &str, is_allow: bool, sink: &mut Sink) -> Opt
     };
     let from = list(&mut fields, "from", sink);
     let to = list(&mut fields, "to", sink);
-    if let Some(entry) = fields.take("when") {
-        refuse_when(&entry, sink);
-    }
+    let when = fields.take("when").and_then(|entry| {
+        let key = entry.key_span;
+        let written = text(entry.value, What::Field("when"), sink)?;
+        Some(When { written, key })
+    });
     let exception = fields.take("exception").and_then(|entry| {
         if is_allow {
             exception::read(entry, sink)
@@ -67,12 +70,22 @@ fn rule<'s>(node: Node<'s>, field: &str, is_allow: bool, sink: &mut Sink) -> Opt
             None
         }
     });
+    let enforcement = fields.take("enforcement").and_then(|entry| {
+        let words = [
+            ("Enforce", Enforcement::Enforce),
+            ("Shadow", Enforcement::Shadow),
+        ];
+        word(entry.value, "enforcement", &words, sink)
+    });
+    let enforcement = enforcement.unwrap_or_default();
     Some(Rule {
         name,
         span,
         from,
         to,
+        when,
         exception,
+        enforcement,
     })
 }
 
@@ -91,21 +104,6 @@ pub(super) fn name<'s>(node: Node<'s>, sink: &mut Sink) -> Option<Written<'s>> {
     let message = format!("`{}` is not a name: {fault}", Quoted(&name.text));
     sink.push(Finding::new(Code::InvalidName, name.span, message));
     None
-}
-
-/// A condition that cannot be checked must not be passed over, whatever it says.
-fn refuse_when(entry: &Entry<'_>, sink: &mut Sink) {
-    if matches!(entry.value.value, Value::Refused) {
-        return;
-    }
-    let finding = Finding::new(
-        Code::WhenUnsupported,
-        entry.key_span,
-        "`when` is not supported by this release",
-    );
-    sink.push(finding.help(
-        "say what you can by `from` and `to`; without its condition the rule would match more",
-    ));
 }
 
 fn refuse_duplicates(rules: &Rules<'_>, sink: &mut Sink) {
