@@ -10,20 +10,21 @@ const SEGMENTS: usize = 2;
 /// Short names among some identities.
 #[derive(Clone, Debug, Default)]
 pub struct ShortNames {
-    /// How many identities end in some segments.
-    endings: HashMap<String, usize>,
+    /// Who ends in some segments; nobody if several do.
+    endings: HashMap<String, Option<SpiffeId>>,
 }
 
 impl ShortNames {
     /// Names that are unique among `identities`.
     pub fn among<'i>(identities: impl IntoIterator<Item = &'i SpiffeId>) -> Self {
-        let mut all: Vec<&str> = identities.into_iter().map(SpiffeId::as_str).collect();
-        all.sort_unstable();
-        all.dedup();
-        let mut endings = HashMap::new();
-        for id in all {
-            for ending in path_endings(id) {
-                *endings.entry(ending.to_owned()).or_default() += 1;
+        let mut endings: HashMap<String, Option<SpiffeId>> = HashMap::new();
+        for id in identities {
+            for ending in path_endings(id.as_str()) {
+                let owner = endings.entry(ending.to_owned());
+                let owner = owner.or_insert_with(|| Some(id.clone()));
+                if owner.as_ref() != Some(id) {
+                    *owner = None;
+                }
             }
         }
         Self { endings }
@@ -48,7 +49,10 @@ impl ShortNames {
     #[must_use]
     pub fn short(&self, id: &SpiffeId) -> String {
         let mut endings = path_endings(id.as_str());
-        let unique = endings.find(|ending| self.endings.get(*ending).is_none_or(|n| *n <= 1));
+        let unique = endings.find(|ending| {
+            let owner = self.endings.get(*ending);
+            owner.is_none_or(|owner| owner.as_ref() == Some(id))
+        });
         unique.map_or_else(|| id.to_string(), |ending| format!("…{ending}"))
     }
 }
@@ -98,6 +102,15 @@ mod tests {
                 "spiffe://example.org/a/b",
             ]
         );
+    }
+
+    #[test]
+    fn a_stranger_has_nobody_elses_name() {
+        let names = ShortNames::among(&[id("spiffe://example.org/ns/shop/sa/orders")]);
+        let stranger = id("spiffe://example.org/ns/evil/sa/orders");
+        assert_eq!(names.short(&stranger), "…/evil/sa/orders");
+        let other = id("spiffe://other.example/ns/shop/sa/orders");
+        assert_eq!(names.short(&other), other.as_str());
     }
 
     #[test]

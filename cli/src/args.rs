@@ -104,8 +104,8 @@ valid set of documents to decide by."
 )]
 pub(crate) struct ExplainArgs {
     /// Who calls: a SPIFFE ID, or the path of one in the mesh's own trust domain
-    #[arg(long, value_name = "ID")]
-    pub(crate) from: Identity,
+    #[arg(long, value_name = "ID", required_unless_present_any = ["decision"])]
+    pub(crate) from: Option<Identity>,
 
     /// Who passes the call on for that caller, in the same form: a forwarder of the
     /// MeshPolicy
@@ -113,13 +113,31 @@ pub(crate) struct ExplainArgs {
     pub(crate) forwarder: Option<Identity>,
 
     /// The service that is called, in the same form
-    #[arg(long, value_name = "ID")]
-    pub(crate) to: Identity,
+    #[arg(long, value_name = "ID", required_unless_present_any = ["decision"])]
+    pub(crate) to: Option<Identity>,
 
     /// The call, as one argument: `GET /orders/7`, `GRPC shop.v1.Orders/Watch`,
     /// `WEBSOCKET /ui/live`
-    #[arg(value_name = "CALL")]
-    pub(crate) call: RequestLine,
+    #[arg(value_name = "CALL", required_unless_present_any = ["decision"])]
+    pub(crate) call: Option<RequestLine>,
+
+    /// Explain a call that was recorded instead, by the id that its answer carried
+    /// (`x-callgate-decision`)
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "log",
+        conflicts_with_all = ["from", "forwarder", "to", "call", "headers", "at"]
+    )]
+    pub(crate) decision: Option<String>,
+
+    /// The decision log that it is recorded in; may be packed; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "decision")]
+    pub(crate) log: Option<PathBuf>,
+
+    /// Say how every rule about the service fared
+    #[arg(long)]
+    pub(crate) all_rules: bool,
 
     /// Directory of documents
     #[arg(long, value_name = "DIR", default_value = "policies")]

@@ -14,6 +14,7 @@ mod policies;
 mod replay;
 mod revocation;
 mod serve;
+mod set;
 mod sources;
 
 use std::process::ExitCode;

@@ -67,11 +67,23 @@ fn explain(dir: &TempDir, from: &str, call: &str, more: &[&str]) -> Outcome {
 fn a_refusal_names_the_nearest_rule_and_the_line_to_add() {
     let outcome = explain(&orders(), "/ns/shop/sa/checkout", "DELETE /orders/7", &[]);
     let expected = "\
-DENIED no-rule   spiffe://example.org/ns/shop/sa/checkout → spiffe://example.org/ns/shop/sa/orders   DELETE /orders/7
+DENIED no-rule   spiffe://example.org/ns/shop/sa/checkout → …/sa/orders   DELETE /orders/7
+No rule allows this. `checkout-places-orders` lets this caller have this path, but by GET, not by DELETE.
 nearest: checkout-places-orders
   orders.yaml:11   from: [/ns/shop/sa/checkout]   ok
   orders.yaml:14   - GET /orders/{order}          path ok (order=7); method wants GET, saw DELETE
 to allow exactly this, add:   - DELETE /orders/{order}
+
+  orders.yaml
+    10 |  - name: checkout-places-orders
+    11 |    from: [/ns/shop/sa/checkout]
+    12 |    to:
+    13 |      - POST /orders
+  > 14 |      - GET /orders/{order}
+  +    |      - DELETE /orders/{order}
+
+ask: team-orders   #team-orders
+…/sa/orders is spiffe://example.org/ns/shop/sa/orders
 ";
     assert_eq!(outcome.stdout, expected);
     assert_eq!((outcome.code, &*outcome.stderr), (Some(1), ""));
@@ -81,8 +93,18 @@ to allow exactly this, add:   - DELETE /orders/{order}
 fn an_allowed_call_names_its_rule() {
     let outcome = explain(&orders(), "/ns/shop/sa/checkout", "HEAD /orders/7?x=1", &[]);
     let expected = "\
-ALLOWED   spiffe://example.org/ns/shop/sa/checkout → spiffe://example.org/ns/shop/sa/orders   HEAD /orders/7?x=1
+ALLOWED   spiffe://example.org/ns/shop/sa/checkout → …/sa/orders   HEAD /orders/7?x=1
+`checkout-places-orders` allows this.
 rule: checkout-places-orders   orders.yaml:10
+
+  orders.yaml
+    10 |  - name: checkout-places-orders
+  > 11 |    from: [/ns/shop/sa/checkout]
+    12 |    to:
+    13 |      - POST /orders
+  > 14 |      - GET /orders/{order}
+
+…/sa/orders is spiffe://example.org/ns/shop/sa/orders
 ";
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), expected));
 }
@@ -226,6 +248,211 @@ fn every_cause_is_told() {
 }
 
 #[test]
+fn the_story_is_told_in_words() {
+    let dir = orders();
+    let (shop, export) = ("/ns/shop/sa/checkout", "/ns/batch/sa/export");
+    let none: &[&str] = &[];
+    let later = ["--at", "2027-02-01T00:00:00Z"];
+    let cases = [
+        (
+            "/ns/shop/sa/web",
+            "GET /orders/7",
+            none,
+            "`checkout-places-orders` allows exactly this, but to other callers.",
+        ),
+        (
+            shop,
+            "GET /other",
+            none,
+            "`checkout-places-orders` lets this caller do such things, but on other paths.",
+        ),
+        (
+            "/ns/t1/sa/api",
+            "GET /tenants/t2/x",
+            none,
+            "`tenants` lets this caller have tenant=t1, and this is tenant=t2.",
+        ),
+        (
+            export,
+            "GET /export/1",
+            none,
+            "`legacy-export` allows this until 2027-02-01T00:00:00Z: it is an exception.",
+        ),
+        (
+            export,
+            "GET /export/1",
+            &later[..],
+            "`legacy-export` would allow this, but it is an exception, and it has ended.",
+        ),
+        (
+            export,
+            "GET /admin/1",
+            none,
+            "`batch-never-administers` refuses this. It is a deny rule, and no allow rule counts",
+        ),
+        (
+            shop,
+            "GET //x",
+            none,
+            "Its path can be read in more than one way, so no rule was looked at.",
+        ),
+    ];
+    for (from, call, more, expected) in cases {
+        let outcome = explain(&dir, from, call, more);
+        assert!(
+            outcome.stdout.contains(expected),
+            "{from} {call}: {}",
+            outcome.stdout
+        );
+    }
+}
+
+#[test]
+fn what_a_deny_rule_overrules_is_told() {
+    let open = ORDERS.replace(
+        "      to: [GET /export/**]",
+        "      to: [GET /export/**, GET /admin/**]",
+    );
+    let dir = directory(&[("policies/orders.yaml", &open)]);
+    let outcome = explain(&dir, "/ns/batch/sa/export", "GET /admin/1", &[]);
+    let expected = "Without it, `legacy-export` would allow this (orders.yaml:21).";
+    assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
+}
+
+#[test]
+fn every_rule_is_told_where_that_is_asked_for() {
+    let dir = orders();
+    let export = "/ns/batch/sa/export";
+    let outcome = explain(&dir, export, "GET /export/1", &["--all-rules"]);
+    let expected = "
+rules about …/sa/orders, in the order in which they are looked at:
+  kind   rule                     where           how it fared
+  deny   batch-never-administers  orders.yaml:30  path wants /admin/**, saw /export/1
+  allow  checkout-places-orders   orders.yaml:10  from wants spiffe://example.org/ns/shop/sa/checkout; path wants /orders/{order}, saw /export/1
+  allow  watch                    orders.yaml:15  from wants spiffe://partner.example/depot/*; method wants GRPC, saw GET without a content type; path wants shop.v1.Orders/Watch, saw /export/1
+  allow  tenants                  orders.yaml:18  from wants spiffe://example.org/ns/{tenant}/sa/api; path wants /tenants/{tenant}/**, saw /export/1
+  allow  legacy-export            orders.yaml:21  matches, and decides
+";
+    assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
+    assert_eq!(outcome.code, Some(0));
+
+    let outcome = explain(
+        &dir,
+        export,
+        "GET /export/1",
+        &["--all-rules", "--format", "json"],
+    );
+    let told: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(
+        told["rules"][0],
+        json!({"rule": "batch-never-administers", "policy": "orders.yaml:30", "level": "service",
+               "side": "deny", "outcome": "misses",
+               "lacks": {"policy": "orders.yaml:32", "clause": "path",
+                         "expected": "/admin/**", "actual": "/export/1"}})
+    );
+    assert_eq!(
+        told["rules"][4],
+        json!({"rule": "legacy-export", "policy": "orders.yaml:21", "level": "service",
+               "side": "allow", "outcome": "matches"})
+    );
+}
+
+#[test]
+fn a_recorded_decision_is_told_again() {
+    let record = |id: &str, verdict: &str, reason: &str, method: &str| {
+        json!({
+            "time": "2026-11-22T12:00:00.000Z", "id": id, "verdict": verdict, "reason": reason,
+            "rule": null, "policy": null, "nearestMiss": null, "enforced": true, "leased": false,
+            "source": {"id": "spiffe://example.org/ns/shop/sa/checkout",
+                       "certificateSha256": null, "notBefore": null, "notAfter": null,
+                       "issuer": null},
+            "destination": "spiffe://example.org/ns/shop/sa/orders", "method": method,
+            "path": "/orders/7", "inputs": {}, "host": "orders", "grpc": false,
+            "traceparent": null, "proxy": null, "revision": "r1",
+        })
+        .to_string()
+    };
+    let log = [
+        record("01JD8M3Q0000000000000000AA", "Deny", "no-rule", "DELETE"),
+        "{ torn".to_owned(),
+        record("01JD8M3Q0000000000000000BB", "Deny", "no-rule", "GET"),
+        record(
+            "01JD8M3Q0000000000000000CC",
+            "Deny",
+            "policy-unavailable",
+            "GET",
+        ),
+    ]
+    .join("\n");
+    let dir = directory(&[("policies/orders.yaml", ORDERS), ("decisions.jsonl", &log)]);
+    let explain = |id: &str| {
+        let args = ["explain", "--decision", id, "--log", "decisions.jsonl"];
+        callgate(dir.path(), &args)
+    };
+    let same = explain("01jd8m3q0000000000000000aa");
+    let expected = "\
+recorded: DENIED no-rule   2026-11-22T12:00:00Z   decision 01JD8M3Q0000000000000000AA   revision r1
+The policies in `policies` say the same of it:
+
+DENIED no-rule   spiffe://example.org/ns/shop/sa/checkout → …/sa/orders   DELETE /orders/7
+No rule allows this. ";
+    assert!(same.stdout.starts_with(expected), "{same:?}");
+    assert_eq!(same.code, Some(1));
+    let other = explain("01JD8M3Q0000000000000000BB");
+    assert!(
+        other.stdout.contains("now say otherwise:\n\nALLOWED "),
+        "{other:?}"
+    );
+    assert_eq!(other.code, Some(0));
+    for (id, expected) in [
+        ("01JD8M3Q0000000000000000CC", "cannot be told again"),
+        (
+            "01JD8M3Q0000000000000000DD",
+            "`decisions.jsonl` has no decision",
+        ),
+    ] {
+        let outcome = explain(id);
+        assert_eq!(
+            (outcome.code, &*outcome.stdout),
+            (Some(2), ""),
+            "{outcome:?}"
+        );
+        assert!(outcome.stderr.contains(expected), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_long_rule_is_shown_by_what_matters() {
+    let lines: Vec<String> = (0..40).map(|n| format!("        - GET /{n}")).collect();
+    let text = format!(
+        "kind: ServicePolicy\nmetadata: {{name: long}}\nspec:\n  services: [spiffe://x/o]\n  \
+         allow:\n    - name: long\n      from: [spiffe://x/a]\n      to:\n{}\n",
+        lines.join("\n")
+    );
+    let dir = directory(&[("policies/long.yaml", &text)]);
+    let args = [
+        "explain",
+        "--from",
+        "spiffe://x/a",
+        "--to",
+        "spiffe://x/o",
+        "PUT /20",
+    ];
+    let outcome = callgate(dir.path(), &args);
+    let expected = "
+  long.yaml
+     6 |  - name: long
+     7 |    from: [spiffe://x/a]
+       …
+    28 |      - GET /19
+  > 29 |      - GET /20
+  +    |      - PUT /20
+    30 |      - GET /21
+";
+    assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
+}
+
+#[test]
 fn a_service_without_a_policy() {
     let args = [
         "explain",
@@ -345,7 +572,7 @@ fn a_revoked_caller_is_refused_by_name_and_until_it_lapses() {
     assert!(
         before
             .stdout
-            .ends_with("revoked: leaked-key   revoked.yaml:1\n  key found in a build log\n"),
+            .contains("\nrevoked: leaked-key   revoked.yaml:1\n  key found in a build log\n"),
         "{before:?}"
     );
     let json = call("2026-12-31T23:59:59Z", "json");
@@ -372,7 +599,7 @@ fn a_call_that_somebody_passes_on() {
     assert_eq!(allowed.code, Some(0), "{}", allowed.stderr);
     assert!(
         allowed.stdout.contains(
-            "/sa/checkout → spiffe://example.org/ns/edge/sa/gateway → spiffe://example.org/ns/shop"
+            "spiffe://example.org/ns/shop/sa/checkout → …/sa/gateway → …/sa/orders   GET /orders/7"
         ),
         "{}",
         allowed.stdout

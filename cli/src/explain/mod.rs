@@ -1,19 +1,19 @@
 //! `callgate explain`: how a call is decided, with the code that decides it.
 
+mod explanation;
 mod header;
-mod human;
+pub(crate) mod human;
 mod identity;
-mod json;
+pub(crate) mod json;
+mod recorded;
 
 use std::process::ExitCode;
 
 use anyhow::bail;
-use callgate_policy::{
-    Caller, Decision, IdentityFault, SpiffeId, Timestamp, Verdict,
-    document::{Limits, LoadError, LoadOptions, Loaded, RequestLine, Revocation, load},
-};
-use callgate_server::{clock, revocation::Revocations, store::read_sources};
+use callgate_policy::{Caller, IdentityFault, SpiffeId, Timestamp, Verdict, document::Revocation};
+use callgate_server::{clock, revocation::Revocations};
 
+pub(crate) use explanation::{Explainer, Explanation, Parties};
 pub(crate) use header::header;
 pub(crate) use identity::Identity;
 
@@ -21,18 +21,35 @@ use crate::{
     args::ExplainArgs,
     output::{Format, colour, print},
     revocation,
+    set::Documents,
 };
 
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let loaded = policies(args)?;
-    let from = args.from.resolve("--from", loaded.trust_domain.as_ref())?;
-    let to = args.to.resolve("--to", loaded.trust_domain.as_ref())?;
-    let forwarder = forwarder(args, &loaded, &to)?;
+    let documents = Documents::read(&args.policies, args.trust_domain.as_ref())?;
+    match (&args.decision, &args.log) {
+        (Some(id), Some(log)) => recorded::run(args, &documents, id, log),
+        _ => asked(args, &documents),
+    }
+}
+
+/// Explains the call that the arguments are about.
+fn asked(args: &ExplainArgs, documents: &Documents) -> anyhow::Result<ExitCode> {
+    let own = documents.trust_domain();
+    let (Some(from), Some(to), Some(call)) = (&args.from, &args.to, &args.call) else {
+        bail!("`--from`, `--to` and a call say what to explain");
+    };
+    let (from, to) = (from.resolve("--from", own)?, to.resolve("--to", own)?);
+    let forwarder = forwarder(args, documents, &to)?;
     let now = args.at.unwrap_or_else(clock::now);
     let revocations = revocations(args)?;
-    let mut parties = std::iter::once(&from).chain(&forwarder);
-    let revoked = parties.find_map(|id| revocation_of(id, &revocations, &loaded, now));
-    let request = args.call.with(&args.headers);
+    let mut called = std::iter::once(&from).chain(&forwarder);
+    let revoked = called.find_map(|id| revocation_of(id, &revocations, documents, now));
+    let parties = Parties {
+        from: Some(&from),
+        forwarder: forwarder.as_ref(),
+        revoked,
+    };
+    let request = call.with(&args.headers);
     let caller = match (revoked, &forwarder) {
         (Some(_), _) => Caller::Unverified(IdentityFault::Revoked),
         (None, None) => Caller::Verified(&from),
@@ -42,48 +59,37 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         },
     };
     let request = request.by(caller, Some(&to));
-    let decision = loaded.policies.decide(&request, now);
-    let miss = decision.nearest_miss.as_ref();
-    let story = miss.and_then(|miss| miss.story(&request, now));
-    let asked = Asked {
-        from: &from,
-        forwarder: forwarder.as_ref(),
-        to: &to,
-        call: &args.call,
-        revoked,
+    let explainer = Explainer::new(documents, [&from, &to].into_iter().chain(&forwarder));
+    let told = if args.all_rules {
+        explainer.explain_all(parties, &request, call.to_string(), now)
+    } else {
+        explainer.explain(parties, &request, call.to_string(), now)
     };
     print(&match args.format {
-        Format::Human => human::show(&asked, &decision, story.as_ref(), colour()),
-        Format::Json => json::show(&decision, revoked)?,
+        Format::Human => human::show(&explainer, &told, colour()),
+        Format::Json => json::show(&told)?,
     })?;
-    Ok(match decision.verdict {
-        Verdict::Allow => ExitCode::SUCCESS,
-        Verdict::Deny => ExitCode::FAILURE,
-    })
+    Ok(exit(&told))
 }
 
-/// What was asked.
-struct Asked<'a> {
-    from: &'a SpiffeId,
-    /// Who passes the call on.
-    forwarder: Option<&'a SpiffeId>,
-    to: &'a SpiffeId,
-    call: &'a RequestLine,
-    /// Why the caller is believed no longer.
-    revoked: Option<&'a Revocation>,
+fn exit(told: &Explanation<'_>) -> ExitCode {
+    match told.decision.verdict {
+        Verdict::Allow => ExitCode::SUCCESS,
+        Verdict::Deny => ExitCode::FAILURE,
+    }
 }
 
 /// Who passes the call on. To whom nobody listens calls on its own behalf.
 fn forwarder(
     args: &ExplainArgs,
-    loaded: &Loaded,
+    documents: &Documents,
     service: &SpiffeId,
 ) -> anyhow::Result<Option<SpiffeId>> {
     let Some(forwarder) = &args.forwarder else {
         return Ok(None);
     };
-    let forwarder = forwarder.resolve("--forwarder", loaded.trust_domain.as_ref())?;
-    if !loaded.policies.is_forwarder(&forwarder, service) {
+    let forwarder = forwarder.resolve("--forwarder", documents.trust_domain())?;
+    if !documents.policies.is_forwarder(&forwarder, service) {
         bail!(
             "`{forwarder}` is no forwarder for `{service}`: what it says of others is not heard, \
              and it calls on its own behalf (`--from {forwarder}`)"
@@ -105,40 +111,10 @@ fn revocations(args: &ExplainArgs) -> anyhow::Result<Revocations> {
 fn revocation_of<'r>(
     id: &SpiffeId,
     revocations: &'r Revocations,
-    loaded: &Loaded,
+    documents: &Documents,
     now: Timestamp,
 ) -> Option<&'r Revocation> {
-    let own = loaded.trust_domain.as_ref();
-    let mut names = std::iter::once(id.clone()).chain(loaded.policies.aliases_of(id));
+    let own = documents.trust_domain();
+    let mut names = std::iter::once(id.clone()).chain(documents.policies.aliases_of(id));
     names.find_map(|name| revocations.of_id(&name, own, now))
-}
-
-/// The set that the server would decide by. One with findings decides nothing, so
-/// there is no answer to explain.
-fn policies(args: &ExplainArgs) -> anyhow::Result<Loaded> {
-    let sources = read_sources(&args.policies)?;
-    let options = LoadOptions {
-        now: clock::now(),
-        trust_domain: args.trust_domain.clone(),
-        without_revocations: true,
-        limits: Limits::default(),
-    };
-    match load(&sources, &options) {
-        Ok(loaded) => Ok(loaded),
-        Err(LoadError::NoDocuments) => {
-            bail!("there is no document in `{}`", args.policies.display())
-        }
-        Err(LoadError::Findings(findings)) => {
-            eprint!("{}", findings.render(&sources, false));
-            bail!(
-                "`{}` does not load, so nothing can be decided",
-                args.policies.display()
-            )
-        }
-    }
-}
-
-/// Whether somebody was let in that the rules refuse.
-fn is_let_pass(decision: &Decision<'_>) -> bool {
-    decision.verdict == Verdict::Deny && !decision.enforced
 }

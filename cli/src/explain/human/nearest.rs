@@ -1,101 +1,23 @@
-//! The answer for people.
-//!
-//! ```text
-//! DENIED no-rule   spiffe://example.org/… → spiffe://example.org/…   DELETE /orders/7
-//! nearest: checkout-places-orders
-//!   orders.yaml:11   from: [/ns/shop/sa/checkout]   ok
-//!   orders.yaml:14   - GET /orders/{order}          path ok (order=7); method wants GET, saw DELETE
-//! to allow exactly this, add:   - DELETE /orders/{order}
-//! ```
+//! The rule that came closest: its two lines, how each clause fared, what to add.
 
-use callgate_policy::{
-    Addition, Clause, ClauseCheck, Decision, Location, MissStory, NearestMiss, Reason, Verdict,
-    document::Revocation,
-};
+use callgate_policy::{Addition, Clause, ClauseCheck, Location, MissStory, NearestMiss};
 
-use super::{Asked, is_let_pass};
+use super::super::explanation::Explanation;
 
-pub(super) fn show(
-    asked: &Asked<'_>,
-    decision: &Decision<'_>,
-    story: Option<&MissStory>,
-    colour: bool,
-) -> String {
-    let (word, code) = match decision.verdict {
-        Verdict::Allow => ("ALLOWED", "32"),
-        Verdict::Deny => ("DENIED", "31"),
-    };
-    let word = if colour {
-        format!("\u{1b}[1;{code}m{word}\u{1b}[0m")
-    } else {
-        word.to_owned()
-    };
-    let reason = match decision.reason {
-        Reason::Allow => String::new(),
-        reason => format!(" {reason}"),
-    };
-    let Asked {
-        from,
-        forwarder,
-        to,
-        call,
-        ..
-    } = asked;
-    let by = forwarder.map_or_else(String::new, |forwarder| format!("{forwarder} → "));
-    let mut text = format!("{word}{reason}   {from} → {by}{to}   {call}\n");
-    for line in because(asked, decision, story) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text
+/// What there is to tell of the nearest miss.
+pub(super) fn lines(told: &Explanation<'_>) -> Vec<String> {
+    let miss = told.decision.nearest_miss.as_ref().zip(told.story.as_ref());
+    miss.map_or_else(Vec::new, |(miss, story)| nearest(miss, story))
 }
 
-fn because(asked: &Asked<'_>, decision: &Decision<'_>, story: Option<&MissStory>) -> Vec<String> {
-    let mut lines = Vec::new();
-    if is_let_pass(decision) {
-        lines.push("shadow: recorded, but let pass".to_owned());
-    }
-    if let Some(revocation) = asked.revoked {
-        let Revocation {
-            name, file, line, ..
-        } = revocation;
-        lines.push(format!("revoked: {name}   {file}:{line}"));
-        lines.extend(revocation.reason.lines().map(|line| format!("  {line}")));
-    }
-    if decision.reason == Reason::IdentityUntrusted {
-        lines.push(untrusted(asked));
-    }
-    if let Some(rule) = decision.rule {
-        lines.push(format!("rule: {}   {}", rule.name, rule.location));
-    }
-    if let Some(ambiguity) = decision.ambiguity {
-        lines.push(ambiguity.to_string());
-    }
-    if decision.reason == Reason::NoPolicy {
-        lines.push(format!(
-            "no ServicePolicy has {} among its services",
-            asked.to
-        ));
-    }
-    match decision.nearest_miss.as_ref().zip(story) {
-        Some((miss, story)) => lines.extend(nearest(miss, story)),
-        None if decision.reason == Reason::NoRule => {
-            lines.push("its policy allows nothing that comes near".to_owned());
-        }
-        None => {}
-    }
-    lines
-}
-
-/// What the documents have against an identity that is verified.
-fn untrusted(asked: &Asked<'_>) -> String {
-    match asked.forwarder {
-        Some(forwarder) => format!(
-            "`mayAssert` of {forwarder} or `acceptedTrustDomains` leaves out {}",
-            asked.from
-        ),
-        None => format!("`acceptedTrustDomains` leaves out {}", asked.from),
-    }
+/// Which clauses failed: `method wants GET, saw DELETE`. Who calls is known.
+pub(super) fn lacks(story: &MissStory) -> String {
+    let failed = story.checks.iter().filter(|check| !check.passed);
+    let told = failed.map(|check| match check.clause {
+        Clause::From => format!("from wants {}", check.expected),
+        _ => wants(check),
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn nearest(miss: &NearestMiss<'_>, story: &MissStory) -> Vec<String> {
