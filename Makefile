@@ -11,7 +11,7 @@ KEEP ?=
 # The filter as one piece: 4 % more calls through a proxy, for half a minute of building.
 FILTER_PROFILE := CARGO_PROFILE_RELEASE_LTO=fat
 # Which of the benchmarks run.
-BENCH ?= decide identity server proxy
+BENCH ?= decide identity replay server proxy
 BENCH_WORKSPACE := --manifest-path bench/Cargo.toml
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
@@ -59,7 +59,7 @@ lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny wh
 	fi
 
 .PHONY: bench
-bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, server or proxy for one
+bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, replay, server or proxy for one
 
 # Not --locked: that lock follows the dependencies of the crates that are measured.
 # Two programs: the second one weighs the memory that rules take.
@@ -73,6 +73,12 @@ bench-decide:
 bench-identity:
 	$(CARGO) build --release $(BENCH_WORKSPACE) --package callgate-bench-identity
 	bench/target/release/identity bench/out
+
+# Two programs, because each run is a process: memory at most only ever grows.
+.PHONY: bench-replay
+bench-replay:
+	$(CARGO) build --release $(BENCH_WORKSPACE) --package callgate-bench-replay
+	bench/target/release/replay bench/out
 
 .PHONY: bench-server
 bench-server: build

@@ -149,8 +149,7 @@ impl Block {
             number: self.first_line.saturating_sub(1),
             content: Err(odd),
         });
-        let texts = self.bytes.split(|byte| *byte == b'\n');
-        let texts: Vec<(u64, &[u8])> = (self.first_line..).zip(texts).collect();
+        let texts: Vec<(u64, &[u8])> = (self.first_line..).zip(self.texts()).collect();
         let mut texts = texts.into_iter();
         let last = match self.unended || self.cut_off {
             true => texts.next_back(),
@@ -163,6 +162,17 @@ impl Block {
             .into_iter()
             .chain(whole)
             .chain(last.and_then(|(number, text)| self.last(number, text)))
+    }
+
+    /// What stands before, between and behind the line feeds.
+    fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        let ends = memchr::memchr_iter(b'\n', &self.bytes).chain([self.bytes.len()]);
+        ends.map(move |end| {
+            let text = self.bytes.get(start..end).unwrap_or_default();
+            start = end + 1;
+            text
+        })
     }
 
     /// The last line of a log, which has no end. It may be whole all the same.
