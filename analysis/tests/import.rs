@@ -134,7 +134,7 @@ fn run(name: &str) -> (Imported, Vec<Source>) {
         .trim_start_matches('{');
     let given = first.split_once("import: ").map(|(_, given)| given);
     let given = given.unwrap_or_else(|| panic!("{name}: no `# import:` line"));
-    let mut words = given.trim_end_matches(['"', ',']).split(' ');
+    let mut words = given.split(' ');
     let system = words.next().unwrap();
     let words: Vec<(&str, &str)> = words
         .map(|word| word.split_once('=').unwrap_or((word, "")))
@@ -176,6 +176,13 @@ fn system_of(name: &str, words: &[(&str, &str)]) -> System {
             root_namespace: "istio-system".to_owned(),
             namespace,
         },
+        "consul" => System::Consul {
+            datacenters: all(words, "datacenter")
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+        },
+        "linkerd" => System::Linkerd { namespace },
         "envoy-rbac" => System::EnvoyRbac {
             services: all(words, "service")
                 .into_iter()

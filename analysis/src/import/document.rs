@@ -10,7 +10,10 @@ use std::collections::HashSet;
 use callgate_policy::document::{Limits, Source};
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
-use super::report::{Finding, Kind, Report};
+use super::{
+    hcl,
+    report::{Finding, Kind, Report},
+};
 
 /// Lists and mappings within each other. An Envoy configuration with its filter chains
 /// takes some 25.
@@ -70,6 +73,8 @@ pub(super) fn documents(sources: &[Source], report: &mut Report) -> Vec<Node> {
                 },
                 message,
             ))
+        } else if hcl::is_hcl(source) {
+            hcl::document(file, source).map(|node| documents.push(node))
         } else {
             Builder::new(file, source).documents(&mut documents)
         };

@@ -303,7 +303,7 @@ fn anybody(statement: &Statement<'_>, case: &Case) -> Finding {
 }
 
 /// The calls of a case, a path each.
-fn calls(case: &Case) -> Vec<Call> {
+pub(super) fn calls(case: &Case) -> Vec<Call> {
     let paths = case.paths.clone().unwrap_or_else(|| vec![Call::any().path]);
     let call = |path| Call {
         methods: case.methods.clone(),

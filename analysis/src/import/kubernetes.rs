@@ -115,6 +115,11 @@ impl<'n> Object<'n> {
             .field("annotations")?
             .field_text(key)
     }
+
+    /// The labels.
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+        self.node.field("metadata").map(labels).unwrap_or_default()
+    }
 }
 
 fn labels(metadata: &Node) -> BTreeMap<String, String> {

@@ -14,13 +14,16 @@
 //! a path that has one reading, without an upgrade. All others Callgate refuses before it
 //! looks at rules, as `docs/import.md` tells.
 
+mod consul;
 mod document;
 mod draft;
 mod envoy_rbac;
 mod fields;
 mod formula;
+mod hcl;
 mod istio;
 mod kubernetes;
+mod linkerd;
 mod report;
 mod shape;
 mod text;
@@ -49,6 +52,16 @@ pub enum System {
         /// Whose policies hold for the whole mesh; `istio-system` unless the mesh says
         /// otherwise.
         root_namespace: String,
+        /// The namespace of objects that do not name theirs.
+        namespace: Option<String>,
+    },
+    /// Consul's service intentions.
+    Consul {
+        /// Where the services run; at least one.
+        datacenters: Vec<String>,
+    },
+    /// Linkerd's servers, routes and authorizations, with the workloads that they select.
+    Linkerd {
         /// The namespace of objects that do not name theirs.
         namespace: Option<String>,
     },
@@ -118,6 +131,18 @@ pub fn import(
                 namespace,
             };
             istio::read(&nodes, mesh, &mut draft, &mut report)
+        }
+        System::Consul { datacenters } => {
+            let mesh = consul::Mesh {
+                options,
+                datacenters,
+            };
+            consul::read(&nodes, mesh, &mut draft, &mut report)
+        }
+        System::Linkerd { namespace } => {
+            let namespace = namespace.as_deref();
+            let mesh = linkerd::Mesh { options, namespace };
+            linkerd::read(&nodes, mesh, &mut draft, &mut report)
         }
     };
     if report.is_unreadable() {

@@ -197,19 +197,19 @@ impl Writer<'_> {
     }
 }
 
-/// What a document about `services` is called: the last two names of the first ID.
+/// What a document about `services` is called: by the values of the first ID's path, as
+/// `shop-web` for `/ns/shop/sa/web`.
 fn document_name(services: &[&str]) -> String {
+    const KEYS: [&str; 4] = ["ns", "sa", "svc", "ap"];
     let first = services.first().copied().unwrap_or_default();
-    let mut segments: Vec<&str> = first
-        .trim_start_matches("spiffe://")
-        .split('/')
-        .skip(1)
-        .collect();
-    // `/ns/shop/sa/web` is `shop-web`.
-    if let [_, namespace, _, account] = segments.as_slice() {
-        segments = vec![namespace, account];
-    }
-    name(&segments.join("-"))
+    let path = first.trim_start_matches("spiffe://").split('/').skip(1);
+    let path: Vec<&str> = path.collect();
+    let pairs = path.chunks(2).filter_map(|pair| match pair {
+        ["dc", _] => None,
+        [key, value] if KEYS.contains(key) => Some((*value).to_owned()),
+        other => Some(other.join("-")),
+    });
+    name(&pairs.collect::<Vec<_>>().join("-"))
 }
 
 /// `text` as the name of a document or a rule (RFC 1123, section 2.1).

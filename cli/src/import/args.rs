@@ -27,6 +27,10 @@ pub(crate) enum SystemArgs {
     EnvoyRbac(EnvoyRbacArgs),
     /// Istio's AuthorizationPolicy, with the workloads that it selects
     Istio(IstioArgs),
+    /// Linkerd's servers, routes and authorizations, with the workloads that they select
+    Linkerd(LinkerdArgs),
+    /// Consul's service intentions: configuration entries (HCL or JSON) or custom resources
+    Consul(ConsulArgs),
 }
 
 /// `callgate import envoy-rbac`.
@@ -57,6 +61,42 @@ pub(crate) struct IstioArgs {
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// `callgate import linkerd`.
+#[derive(Debug, Args)]
+pub(crate) struct LinkerdArgs {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// `callgate import consul`.
+#[derive(Debug, Args)]
+pub(crate) struct ConsulArgs {
+    /// The trust domain of Consul's CA, such as `11111111-2222-3333-4444-555555555555.consul`
+    #[arg(long, value_name = "DOMAIN", value_parser = TrustDomain::parse)]
+    pub(crate) trust_domain: TrustDomain,
+
+    /// A datacenter that the services run in, as it stands in their SPIFFE IDs; may be
+    /// repeated
+    #[arg(long = "datacenter", value_name = "NAME", required = true, value_parser = datacenter)]
+    pub(crate) datacenters: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// A segment of a SPIFFE ID.
+fn datacenter(text: &str) -> Result<String, String> {
+    let id = SpiffeId::parse(&format!("spiffe://consul/dc/{text}"));
+    match id {
+        Ok(id) if id.segments().count() == 2 => Ok(text.to_owned()),
+        Ok(_) => Err("a datacenter is one segment of a SPIFFE ID".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What can be written for systems of Kubernetes.

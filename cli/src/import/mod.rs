@@ -63,6 +63,16 @@ fn asked(system: &SystemArgs) -> (System, Options, &CommonArgs) {
             };
             (system, args.cluster.options(&args.common), &args.common)
         }
+        SystemArgs::Linkerd(args) => {
+            let namespace = args.cluster.namespace.clone();
+            let options = args.cluster.options(&args.common);
+            (System::Linkerd { namespace }, options, &args.common)
+        }
+        SystemArgs::Consul(args) => {
+            let datacenters = args.datacenters.clone();
+            let options = options(&args.common, Some(&args.trust_domain), &[]);
+            (System::Consul { datacenters }, options, &args.common)
+        }
     }
 }
 
