@@ -34,17 +34,18 @@ mod tests {
 
     use callgate_analysis::log;
     use callgate_policy::{Location, Reason, RuleRef, Timestamp, Verdict};
-    use callgate_server::record::{Inputs, Record, Source};
+    use callgate_server::record::{Inputs, Leaf, Record, Source, SourceNote};
 
     #[test]
     fn what_a_server_writes_is_what_is_read() {
-        let source = Source {
-            id: Some("spiffe://example.org/ns/shop/sa/checkout"),
-            certificate_sha256: Some("ab"),
-            not_before: Some(Timestamp::from_millis(1_800_000_000_000)),
-            not_after: Some(Timestamp::from_millis(1_800_003_600_000)),
-            issuer: Some("O=\"SPIRE\",C=US"),
+        let leaf = Leaf {
+            id: "spiffe://example.org/ns/shop/sa/checkout",
+            certificate_sha256: "ab",
+            not_before: Timestamp::from_millis(1_800_000_000_000),
+            not_after: Timestamp::from_millis(1_800_003_600_000),
+            issuer: "O=\"SPIRE\",C=US",
         };
+        let noted = SourceNote::new(&leaf);
         let written = Record {
             time: Timestamp::from_millis(1_800_000_000_123),
             id: "01MB78QN0034HNN2TFXAVGGFD1",
@@ -61,8 +62,8 @@ mod tests {
             nearest_miss: None,
             enforced: false,
             leased: false,
-            source,
-            forwarder: Some(Source::default()),
+            source: Source::Verified(&noted),
+            forwarder: Some(Source::UNKNOWN),
             revocation: Some("leaked-key"),
             destination: "spiffe://example.org/ns/shop/sa/orders",
             method: "GET",
@@ -87,10 +88,10 @@ mod tests {
             assert!(!record.enforced && !record.leased && record.grpc);
             assert_eq!(record.rule.as_deref(), Some("guard"));
             assert_eq!(record.policy.as_deref(), Some("orders.yaml:7"));
-            assert_eq!(record.source.id.as_deref(), source.id);
-            assert_eq!(record.source.not_before(), source.not_before);
-            assert_eq!(record.source.not_after(), source.not_after);
-            assert_eq!(record.source.issuer.as_deref(), source.issuer);
+            assert_eq!(record.source.id.as_deref(), Some(leaf.id));
+            assert_eq!(record.source.not_before(), Some(leaf.not_before));
+            assert_eq!(record.source.not_after(), Some(leaf.not_after));
+            assert_eq!(record.source.issuer.as_deref(), Some(leaf.issuer));
             assert!(record.forwarder.is_some_and(|one| one.id.is_none()));
             assert_eq!(record.revocation.as_deref(), written.revocation);
             assert_eq!(record.destination, written.destination);

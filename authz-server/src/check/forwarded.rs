@@ -138,14 +138,13 @@ impl<'s> Original<'s> {
     /// What a record says of it. Whom a forwarder merely names it does not name, unless
     /// the decision took it for the caller.
     pub(super) fn source(&self, decision: &Decision<'_>) -> Source<'_> {
-        let known = self.known.as_deref();
+        if let Some(svid) = &self.known {
+            return Source::Verified(&svid.noted);
+        }
         let named = self.id.as_ref().ok().filter(|_| decision.recognized);
-        Source {
-            id: known.map(|svid| &svid.id).or(named).map(SpiffeId::as_str),
+        Source::Unverified {
+            id: named.map(SpiffeId::as_str),
             certificate_sha256: self.sha256.as_deref(),
-            not_before: known.map(|svid| svid.not_before),
-            not_after: known.map(|svid| svid.not_after),
-            issuer: known.map(|svid| &*svid.issuer),
         }
     }
 }

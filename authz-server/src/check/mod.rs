@@ -113,7 +113,7 @@ impl Authorizer {
             enforced: true,
             rule: None,
             nearest_miss: None,
-            source: Source::default(),
+            source: Source::UNKNOWN,
             ..noted(call, snapshot, id, now)
         });
         answer::deny(call, reason, None, id.as_str())
@@ -218,7 +218,7 @@ fn noted<'a>(
         nearest_miss: None,
         enforced: true,
         leased: false,
-        source: Source::default(),
+        source: Source::UNKNOWN,
         revocation: None,
         forwarder: None,
         destination: call.destination,

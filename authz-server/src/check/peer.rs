@@ -37,15 +37,12 @@ impl<'s> Peer<'s> {
 
     /// What a record says of it.
     pub(super) fn source(&self) -> Source<'_> {
-        let known = self.known.as_deref();
-        Source {
-            id: known.map(|svid| svid.id.as_str()),
-            certificate_sha256: known
-                .map(|svid| svid.sha256.as_str())
-                .or(self.unknown_sha256.as_deref()),
-            not_before: known.map(|svid| svid.not_before),
-            not_after: known.map(|svid| svid.not_after),
-            issuer: known.map(|svid| &*svid.issuer),
+        match &self.known {
+            Some(svid) => Source::Verified(&svid.noted),
+            None => Source::Unverified {
+                id: None,
+                certificate_sha256: self.unknown_sha256.as_deref(),
+            },
         }
     }
 

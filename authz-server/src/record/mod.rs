@@ -16,6 +16,7 @@ mod sink;
 
 use callgate_policy::{NearestMiss, Reason, RuleRef, Timestamp, Verdict};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde_json::value::{RawValue, to_raw_value};
 
 pub use queue::{RecordFigures, Recorder};
 pub use sink::Sink;
@@ -76,24 +77,75 @@ pub struct Record<'a> {
     pub revision: &'a str,
 }
 
-/// Who called. A certificate that never verified has no `id` and no `notAfter`; of
-/// one that did and has expired, they say whose it was. A caller that is only known by
-/// what its forwarder says has no `notAfter`, and an `id` if that was believed.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// Who called.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Source<'a> {
+    /// Whose certificate verified: now, or before it expired.
+    Verified(&'a SourceNote),
+    /// Whoever else it was.
+    #[serde(rename_all = "camelCase")]
+    Unverified {
+        /// The SPIFFE ID, if a forwarder named it and was believed.
+        id: Option<&'a str>,
+        /// The leaf's SHA-256, in hex.
+        certificate_sha256: Option<&'a str>,
+    },
+}
+
+/// What records say of a verified leaf, written once: every record of a caller says
+/// the same, and it is half of a record.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct SourceNote(Box<RawValue>);
+
+/// What is noted of a verified leaf.
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Source<'a> {
+pub struct Leaf<'a> {
     /// The SPIFFE ID.
-    pub id: Option<&'a str>,
+    pub id: &'a str,
     /// The leaf's SHA-256, in hex.
-    pub certificate_sha256: Option<&'a str>,
+    pub certificate_sha256: &'a str,
     /// The leaf's first moment.
-    #[serde(serialize_with = "optional_rfc3339")]
-    pub not_before: Option<Timestamp>,
+    #[serde(serialize_with = "rfc3339")]
+    pub not_before: Timestamp,
     /// The leaf's last moment.
-    #[serde(serialize_with = "optional_rfc3339")]
-    pub not_after: Option<Timestamp>,
+    #[serde(serialize_with = "rfc3339")]
+    pub not_after: Timestamp,
     /// Who signed the leaf: a distinguished name.
-    pub issuer: Option<&'a str>,
+    pub issuer: &'a str,
+}
+
+impl SourceNote {
+    /// Writes what is noted of `leaf`.
+    #[must_use]
+    pub fn new(leaf: &Leaf<'_>) -> Self {
+        // Strings only: there is nothing in it that JSON could not hold.
+        Self(to_raw_value(leaf).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// The JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for SourceNote {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for SourceNote {}
+
+impl Source<'_> {
+    /// Nobody who is known by anything.
+    pub const UNKNOWN: Self = Self::Unverified {
+        id: None,
+        certificate_sha256: None,
+    };
 }
 
 /// The headers and query values that a `when` read: none, in this release.
@@ -104,16 +156,6 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
     // Out of range only for a clock, or a certificate, that is ten thousand years off.
     let time = jiff::Timestamp::from_millisecond(time.as_millis()).unwrap_or_default();
     serializer.collect_str(&format_args!("{time:.3}"))
-}
-
-fn optional_rfc3339<S: Serializer>(
-    time: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339(time, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 fn verdict<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {

@@ -18,7 +18,6 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use callgate_policy::Timestamp;
 use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -26,10 +25,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::{Status, body::Body, service::Routes};
-use tower_service::Service as _;
 
-use super::listen::Connection;
-use crate::{clock, identity::Proxy, live::Live};
+use super::{
+    listen::Connection,
+    service::{Answering, Services},
+};
+use crate::{clock, identity::Proxy};
 
 /// Checks at once on one connection. Envoy itself opens at most 1,024 by default.
 const MAX_STREAMS: u32 = 1_024;
@@ -38,9 +39,6 @@ const MAX_HEADER_BYTES: u32 = 16 * 1_024;
 /// From a Check's headers to its answer. A decision takes microseconds; this ends
 /// those whose message never comes whole.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A proxy that vanished without a word is noticed after these two.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// From an accepted connection to the end of its handshake, which takes three
 /// messages. Until then it holds a place that another proxy could have.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -57,10 +55,9 @@ const MIN_AGE: Duration = Duration::from_secs(1);
 /// What every connection needs.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) routes: Routes,
-    /// None without an identity of the server's own.
-    pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) live: Arc<Live>,
+    pub(super) answering: Arc<Answering>,
+    /// What there is besides Checks.
+    pub(super) others: Routes,
     /// Told once, when the server stops.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -77,7 +74,7 @@ pub(super) enum Peer {
 impl Shared {
     /// Serves one connection until it ends.
     pub(super) async fn serve(self, connection: Connection) {
-        match self.tls.clone() {
+        match self.answering.tls.clone() {
             None => self.exchange(connection, Peer::Unnamed, MAX_AGE).await,
             Some(tls) => {
                 // In the acceptor's state machine alone, some KB: boxed, so that
@@ -97,7 +94,7 @@ impl Shared {
         let proxy = Proxy::new(session.peer_certificates().unwrap_or_default());
         let now = clock::now();
         // It was good a moment ago, and is remembered.
-        match proxy.verify(&self.live.current(), now) {
+        match proxy.verify(&self.answering.live.current(), now) {
             Ok(svid) => {
                 let age = age(svid.not_after, now);
                 self.exchange(stream, Peer::Proxy(Arc::new(proxy)), age)
@@ -111,10 +108,9 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (routes, asker) = (self.routes.clone(), peer.clone());
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(asker.clone());
-            answer(routes.clone(), request)
+        let services = Services::new(self.answering, self.others, peer.clone());
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            answer(services.clone(), request)
         });
         let connection = http().serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
@@ -155,17 +151,15 @@ fn http() -> http2::Builder<TokioExecutor> {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(Some(PING_INTERVAL))
-        .keep_alive_timeout(PING_TIMEOUT);
+        .max_header_list_size(MAX_HEADER_BYTES);
     http
 }
 
 async fn answer(
-    mut routes: Routes,
+    services: Services,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Body>, Infallible> {
-    match timeout(TIMEOUT, routes.call(request)).await {
+    match timeout(TIMEOUT, services.call(request)).await {
         Ok(answer) => answer,
         Err(_) => Ok(Status::deadline_exceeded("no whole message in time").into_http()),
     }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -23,6 +24,11 @@ use tokio::{
 const MAX_CONNECTIONS: usize = 4_096;
 /// After a failed accept: out of file descriptors does not get better by asking again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A proxy that vanished without a word is noticed after these two, whether or not an
+/// answer to it is under way. The system sees to it: HTTP/2 pings would read the clock
+/// for every frame.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where to listen. Written `127.0.0.1:9191` or `unix:/run/callgate.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,11 +155,23 @@ impl Socket {
                 let (stream, _) = listener.accept().await?;
                 // Answers are small; they must not wait for an acknowledgement.
                 stream.set_nodelay(true)?;
+                probe(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
+}
+
+/// Has the system end `stream` when the other end's machine answers no more.
+fn probe(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_PATIENCE);
+    socket.set_tcp_keepalive(&probes)?;
+    // Bounds the answers that nobody acknowledges, and the probes (tcp(7)).
+    socket.set_tcp_user_timeout(Some(PROBE_AFTER + PROBE_PATIENCE))
 }
 
 /// A server that was killed leaves its socket behind. One that answers is in use.

@@ -1,6 +1,10 @@
 //! The gRPC side: Check, health and reflection on one listener.
+//!
+//! Checks go straight to what answers them, which knows the connection's proxy; only
+//! the rest is routed by its path.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,10 +16,12 @@ use callgate_wire::{
         authorization_server::{Authorization, AuthorizationServer},
     },
 };
+use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::{sync::watch, task::JoinSet, time::timeout_at};
-use tonic::{Request, Response, Status, async_trait, service::Routes};
+use tonic::{Request, Response, Status, async_trait, body::Body, service::Routes};
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
+use tower_service::Service as _;
 
 use super::{
     connection::{Peer, Shared},
@@ -51,12 +57,42 @@ pub(super) struct Answering {
     pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
-/// Answers Checks over gRPC.
+/// Every service of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Services {
+    checks: AuthorizationServer<CheckService>,
+    others: Routes,
+}
+
+/// Answers the Checks of one proxy.
 #[derive(Debug)]
 struct CheckService {
-    authorizer: Arc<Authorizer>,
-    metrics: Arc<Metrics>,
-    refused: Arc<RefusedProxies>,
+    answering: Arc<Answering>,
+    peer: Peer,
+}
+
+impl Services {
+    pub(super) fn new(answering: Arc<Answering>, others: Routes, peer: Peer) -> Self {
+        let checks = AuthorizationServer::new(CheckService { answering, peer });
+        Self {
+            checks: checks.max_decoding_message_size(MAX_MESSAGE_BYTES),
+            others,
+        }
+    }
+
+    /// Answers one call.
+    pub(super) async fn call(
+        mut self,
+        request: hyper::Request<Incoming>,
+    ) -> Result<hyper::Response<Body>, Infallible> {
+        let path = request.uri().path().strip_prefix('/');
+        let method = path.and_then(|path| path.strip_prefix(SERVICE));
+        if method.is_some_and(|method| method.starts_with('/')) {
+            self.checks.call(request).await
+        } else {
+            self.others.call(request).await
+        }
+    }
 }
 
 #[async_trait]
@@ -66,17 +102,16 @@ impl Authorization for CheckService {
         request: Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
         let started = Instant::now();
-        let peer = request.extensions().get::<Peer>();
-        let asker = match peer {
-            Some(Peer::Unnamed) => Asker::Unnamed,
-            Some(Peer::Proxy(proxy)) => Asker::Proxy(proxy),
-            // Every connection has one.
-            None => return Err(Status::internal("no peer")),
+        let asker = match &self.peer {
+            Peer::Unnamed => Asker::Unnamed,
+            Peer::Proxy(proxy) => Asker::Proxy(proxy),
         };
         let answer = self
+            .answering
             .authorizer
             .check(asker, request.get_ref(), clock::now());
-        self.metrics.observe(started.elapsed().as_secs_f64());
+        let metrics = &self.answering.metrics;
+        metrics.observe(started.elapsed().as_secs_f64());
         answer
             .map(Response::new)
             .map_err(|error| self.unanswered(asker, &error))
@@ -88,12 +123,12 @@ impl CheckService {
     fn unanswered(&self, asker: Asker<'_>, error: &Unanswered) -> Status {
         let fault = match error {
             Unanswered::Invalid(error) => {
-                self.metrics.count_invalid();
+                self.answering.metrics.count_invalid();
                 return Status::invalid_argument(error.to_string());
             }
             Unanswered::Proxy(fault) => fault,
         };
-        self.refused.note(fault);
+        self.answering.refused.note(fault);
         match (fault, asker) {
             (ProxyFault::Identity(_) | ProxyFault::Revoked { .. }, Asker::Proxy(proxy)) => {
                 // It may have a better certificate by now.
@@ -112,26 +147,17 @@ pub(super) async fn serve(bound: Bound, answering: Answering, stop: watch::Recei
     let health = Arc::clone(&answering.health);
     let reporting = tokio::spawn(report(reporter, health, stop.clone()));
     let shared = Shared {
-        tls: answering.tls.clone(),
-        live: Arc::clone(&answering.live),
-        routes: routes(answering, health_service),
+        answering: Arc::new(answering),
+        others: others(health_service),
         stop: stop.clone(),
     };
     accept(bound, &shared, stop).await;
     reporting.abort();
 }
 
-fn routes(
-    answering: Answering,
-    health: HealthServer<impl tonic_health::pb::health_server::Health>,
-) -> Routes {
-    let check = AuthorizationServer::new(CheckService {
-        authorizer: answering.authorizer,
-        metrics: answering.metrics,
-        refused: answering.refused,
-    })
-    .max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let mut routes = Routes::new(check).add_service(health);
+/// What is asked seldom.
+fn others(health: HealthServer<impl tonic_health::pb::health_server::Health>) -> Routes {
+    let mut routes = Routes::new(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

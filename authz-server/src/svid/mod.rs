@@ -36,6 +36,8 @@ pub use profile::ProfileError;
 pub use shown::{CallerLife, Shown, lives};
 pub use verifier::{CacheFigures, Verifier};
 
+use crate::record::SourceNote;
+
 /// Certificates of a chain that are tried besides the leaf. SPIRE with an upstream
 /// authority has one or two.
 pub(crate) const MAX_HINTS: usize = 4;
@@ -76,8 +78,9 @@ pub struct Svid {
     pub not_after: Timestamp,
     /// The certificate's first moment.
     pub not_before: Timestamp,
-    /// Its issuer's distinguished name: the first 128 characters.
-    pub issuer: Box<str>,
+    /// What records say of it; of its issuer's distinguished name the first 128
+    /// characters.
+    pub noted: SourceNote,
     fingerprints: Box<[Fingerprint]>,
 }
 

@@ -19,10 +19,13 @@ use super::{
     path::{self, Window},
     profile::Leaf,
 };
-use crate::bundle::TrustBundle;
+use crate::{
+    bundle::TrustBundle,
+    record::{self, SourceNote},
+};
 
-/// Verified leaves that are remembered. An entry is about 600 bytes with an ID of
-/// usual length, so a full cache is 39 MB; with IDs of the longest length that the
+/// Verified leaves that are remembered. An entry is about 900 bytes with an ID of
+/// usual length, so a full cache is 59 MB; with IDs of the longest length that the
 /// standard allows, 2,048 bytes, it is 180 MB.
 const VERIFIED: usize = 65_536;
 /// Callers of which it is known when their latest leaf ends: 2.5 MB with IDs of usual
@@ -262,14 +265,22 @@ impl Verifier {
         let uri = parsed.id.as_str();
         let path = path::verify(&leaf.der, uri, role, bundle.anchors(), &hints, at)
             .ok_or(SvidError::NoPath)?;
+        let sha256 = leaf.sha256();
+        let noted = SourceNote::new(&record::Leaf {
+            id: parsed.id.as_str(),
+            certificate_sha256: &sha256,
+            not_before: parsed.not_before,
+            not_after: parsed.not_after,
+            issuer: &parsed.issuer,
+        });
         Ok(Verified {
             svid: Arc::new(Svid {
                 id: parsed.id,
-                sha256: leaf.sha256(),
+                sha256,
                 fingerprints: leaf.fingerprints(),
                 not_before: parsed.not_before,
                 not_after: parsed.not_after,
-                issuer: parsed.issuer.into(),
+                noted,
             }),
             path,
             bundle: *bundle.hash(),
