@@ -18,6 +18,7 @@ use crate::{
     replay::ReplayArgs,
     revocation::{RevocationsArgs, RevokeArgs},
     serve::ServeArgs,
+    test::TestArgs,
 };
 
 /// Callgate: checks who is calling on every request
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Say what is wrong with documents
     Check(CheckArgs),
+    /// Say whether policies decide what their tests expect
+    Test(Box<TestArgs>),
     /// Say how a call is decided, and by what
     Explain(Box<ExplainArgs>),
     /// Believe an identity or a certificate no longer

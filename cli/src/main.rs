@@ -16,6 +16,7 @@ mod revocation;
 mod serve;
 mod set;
 mod sources;
+mod test;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Revoke(args) => revocation::revoke(&args),
         Command::Revocations(args) => revocation::list(&args),
         Command::Identities(args) => identities::run(&args),

@@ -33,7 +33,7 @@ pub(crate) fn gather(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     Ok(sources)
 }
 
-fn file(path: &Path) -> anyhow::Result<Source> {
+pub(crate) fn file(path: &Path) -> anyhow::Result<Source> {
     // One byte more than the limit, so that the loader sees that it was passed.
     let limit = Limits::default().file_bytes as u64 + 1;
     let mut bytes = Vec::new();

@@ -308,6 +308,69 @@ fn the_story_is_told_in_words() {
 }
 
 #[test]
+fn a_condition_that_does_not_hold_says_why() {
+    let policy = "\
+kind: ServicePolicy
+metadata: {name: orders}
+spec:
+  services: [spiffe://x/orders]
+  allow:
+    - name: reporting
+      from: [spiffe://x/web]
+      to: [GET /reports/**]
+      when: >-
+        request.headers[\"x-purpose\"] == \"reporting\"
+      enforcement: Enforce
+    - name: later
+      from: [spiffe://x/web]
+      to: [PUT /reports/**]
+      enforcement: Shadow
+";
+    let dir = directory(&[("policies/orders.yaml", policy)]);
+    let explain = |call: &str, more: &[&str]| {
+        let args = [
+            "explain",
+            "--from",
+            "spiffe://x/web",
+            "--to",
+            "spiffe://x/orders",
+            call,
+        ];
+        callgate(dir.path(), &[&args[..], more].concat())
+    };
+    let absent = explain("GET /reports/7", &[]);
+    let expected = "\
+DENIED no-rule   spiffe://x/web → spiffe://x/orders   GET /reports/7
+No rule allows this. `reporting` is about exactly this, but its condition does not hold: header x-purpose is absent.
+nearest: reporting
+  orders.yaml:7   from: [spiffe://x/web]   ok
+  orders.yaml:8   - GET /reports/**        method ok; path ok
+  orders.yaml:9   when                     wants request.headers[\"x-purpose\"] == \"reporting\", saw header x-purpose is absent
+
+  orders.yaml
+     6 |  - name: reporting
+     7 |    from: [spiffe://x/web]
+     8 |    to: [GET /reports/**]
+  >  9 |    when: >-
+    10 |      request.headers[\"x-purpose\"] == \"reporting\"
+";
+    assert_eq!((absent.code, &*absent.stdout), (Some(1), expected));
+    let given = explain("GET /reports/7", &["--header", "x-purpose=reporting"]);
+    assert_eq!(given.code, Some(0), "{given:?}");
+    let shadow = explain("PUT /reports/7", &["--all-rules"]);
+    assert!(
+        shadow
+            .stdout
+            .contains("shadow: later would allow this, were it live   orders.yaml:12")
+            && shadow
+                .stdout
+                .contains("orders.yaml:12  would match, but is in shadow"),
+        "{}",
+        shadow.stdout
+    );
+}
+
+#[test]
 fn what_a_deny_rule_overrules_is_told() {
     let open = ORDERS.replace(
         "      to: [GET /export/**]",

@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 
 use callgate_policy::{
     TrustDomain,
-    document::{LoadError, LoadOptions, Source, load},
+    document::{LoadError, LoadOptions, Source, load, load_tests},
 };
 
 /// What the examples refer to without showing it.
@@ -33,16 +33,35 @@ fn every_document_in_the_handbook_loads() {
     }
 }
 
+#[test]
+fn every_test_in_the_handbook_loads() {
+    let file = "docs/testing.md";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    let sources: Vec<_> = documents(&text)
+        .map(|document| Source::new(file, document))
+        .collect();
+    assert!(!sources.is_empty(), "{file} shows no document");
+    for source in &sources {
+        if let Err(error) = load_tests(std::slice::from_ref(source), &options()) {
+            panic!("{error}");
+        }
+    }
+}
+
+fn options() -> LoadOptions {
+    LoadOptions {
+        trust_domain: Some(TrustDomain::parse("example.org").unwrap()),
+        ..LoadOptions::default()
+    }
+}
+
 fn check(file: &str, document: &str) {
     let mut sources = vec![Source::new(file, document)];
     if !document.contains("kind: CallerGroup") {
         sources.push(Source::new("group.yaml", GROUP));
     }
-    let options = LoadOptions {
-        trust_domain: Some(TrustDomain::parse("example.org").unwrap()),
-        ..LoadOptions::default()
-    };
-    match load(&sources, &options) {
+    match load(&sources, &options()) {
         Ok(_) => {}
         Err(LoadError::Findings(findings)) => {
             panic!("{file}:\n{}", findings.render(&sources, false))

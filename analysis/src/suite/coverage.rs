@@ -1,8 +1,8 @@
 //! Which rules, and which of their lines, no case has met.
 //!
-//! A rule is met by a call that it decides, and a line of its `to` by a call that it is
-//! about. A rule that matches where another one decides is not met: what it does has not
-//! been seen.
+//! A rule is met by a call that it decides, or would decide were it not in Shadow, and a
+//! line of its `to` by a call that it is about. A rule that matches where another one
+//! decides is not met: what it does has not been seen.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::trial::{Placed, Rules};
 #[derive(Debug)]
 pub struct Coverage<'r> {
     rules: &'r Rules<'r>,
-    /// In the order of the documents.
+    /// By file and line.
     placed: Vec<(Placed<'r>, Met)>,
     /// Where a rule is in `placed`, by file, line and name.
     index: HashMap<Key<'r>, usize>,
@@ -67,8 +67,10 @@ impl Share {
 
 impl<'r> Coverage<'r> {
     pub(super) fn of(rules: &'r Rules<'r>) -> Self {
-        let placed: Vec<_> = rules
-            .all()
+        let mut all: Vec<_> = rules.all().collect();
+        all.sort_by_key(|placed| key(*placed));
+        let placed: Vec<_> = all
+            .into_iter()
             .map(|placed| {
                 let lines = vec![false; placed.rule.to.len()];
                 (placed, Met { rule: false, lines })
@@ -85,9 +87,14 @@ impl<'r> Coverage<'r> {
 
     /// Counts a call.
     pub(super) fn add(&mut self, decision: &Decision<'_>, request: &Request<'_>, now: Timestamp) {
-        let Some(placed) = decision.rule.and_then(|rule| self.rules.find(&rule)) else {
-            return;
-        };
+        let decided = decision.rule.into_iter();
+        let rules = decided.chain(decision.shadow.map(|shadow| shadow.rule));
+        for placed in rules.filter_map(|rule| self.rules.find(&rule)) {
+            self.meet(placed, request, now);
+        }
+    }
+
+    fn meet(&mut self, placed: Placed<'r>, request: &Request<'_>, now: Timestamp) {
         let at = self.index.get(&key(placed));
         let Some((placed, met)) = at.and_then(|at| self.placed.get_mut(*at)) else {
             return;
@@ -118,7 +125,7 @@ impl<'r> Coverage<'r> {
         }
     }
 
-    /// What was not met, in the order of the documents.
+    /// What was not met, by file and line.
     pub fn unmet(&self) -> impl Iterator<Item = Unmet<'r>> {
         self.placed.iter().filter_map(|(placed, met)| {
             let lines = placed.rule.to.iter().zip(&met.lines);

@@ -136,12 +136,12 @@ fn what_no_case_met_is_told() {
         assert_eq!(
             unmet,
             [
-                ("metrics".to_owned(), true, vec!["GET /metrics".to_owned()]),
                 (
                     "writes".to_owned(),
                     false,
                     vec!["DELETE /orders/{order}".to_owned()]
                 ),
+                ("metrics".to_owned(), true, vec!["GET /metrics".to_owned()]),
             ]
         );
     });

@@ -261,9 +261,11 @@ impl<'s> Rules<'s> {
         &self,
         placed: Placed<'s>,
         side: Side,
-        rule: RuleSpec,
+        mut rule: RuleSpec,
         service: &SpiffeId,
     ) -> Option<PolicySet> {
+        // Whether it would match is asked of a rule in Shadow too.
+        rule.enforcement = Enforcement::Enforce;
         let (allow, deny) = match side {
             Side::Allow => (vec![rule], Vec::new()),
             Side::Deny => (Vec::new(), vec![rule]),

@@ -7,6 +7,7 @@ use callgate_analysis::{
 use callgate_policy::{
     Decision, MissStory, Reason, Request, SpiffeId, Timestamp, Verdict,
     document::{Revocation, Source},
+    spec::Enforcement,
 };
 
 use crate::set::Documents;
@@ -104,8 +105,10 @@ impl<'a> Explainer<'a> {
 
     fn would_allow(&self, request: &Request<'_>, now: Timestamp) -> Option<Placed<'a>> {
         let rules = self.rules.about(request.service?);
-        let allowing = rules.into_iter().filter(|one| one.side == Side::Allow);
-        allowing.into_iter().find(|placed| {
+        let mut allowing = rules
+            .into_iter()
+            .filter(|one| one.side == Side::Allow && one.rule.enforcement == Enforcement::Enforce);
+        allowing.find(|placed| {
             let trial = self.rules.try_one(*placed, request, now);
             trial.is_some_and(|trial| trial.outcome == Outcome::Matches)
         })

@@ -129,7 +129,12 @@ impl Shown<'_> {
         let from = rule.from.iter().map(|entry| entry.line);
         let to = rule.to.iter().map(|entry| entry.line);
         let exception = rule.exception.iter().map(|exception| exception.line);
-        let all = from.chain(to).chain(exception).chain([rule.line]);
+        let when = rule.when.iter().map(|when| self.end_of_block(when.line));
+        let all = from
+            .chain(to)
+            .chain(exception)
+            .chain(when)
+            .chain([rule.line]);
         let (first, last) = all.fold((rule.line, rule.line), |(first, last), line| {
             (first.min(line), last.max(line))
         });
@@ -140,6 +145,17 @@ impl Shown<'_> {
         (first..=last)
             .filter(|line| *line <= first + 1 || near(*line))
             .collect()
+    }
+
+    /// The last line of a text that begins at `line`, as after `when: >-`.
+    fn end_of_block(&self, line: u32) -> u32 {
+        let depth = |text: &str| text.len() - text.trim_start_matches(' ').len();
+        let Some(key) = self.source.line(line).map(depth) else {
+            return line;
+        };
+        let below = (line + 1..).map_while(|number| Some((number, self.source.line(number)?)));
+        let within = below.take_while(|(_, text)| !text.trim().is_empty() && depth(text) > key);
+        within.last().map_or(line, |(number, _)| number)
     }
 
     /// The spaces that all of them begin with.

@@ -92,6 +92,24 @@ fn facts(told: &Explanation<'_>) -> Vec<String> {
     if let Some(rule) = told.decision.rule {
         lines.push(format!("rule: {}   {}", rule.name, rule.location));
     }
+    for error in &told.decision.condition_errors {
+        let rule = error.rule;
+        lines.push(format!(
+            "the condition of {} has no result: {}   {}",
+            rule.name, error.fault, rule.location
+        ));
+    }
+    if let Some(shadow) = told.decision.shadow {
+        let would = match shadow.verdict {
+            Verdict::Allow => "would allow",
+            Verdict::Deny => "would refuse",
+        };
+        let rule = shadow.rule;
+        lines.push(format!(
+            "shadow: {} {would} this, were it live   {}",
+            rule.name, rule.location
+        ));
+    }
     if let Some(ambiguity) = told.decision.ambiguity {
         lines.push(ambiguity.to_string());
     }
@@ -141,7 +159,7 @@ fn legend(names: &ShortNames, told: &Explanation<'_>) -> Vec<String> {
     lines
 }
 
-pub(super) fn painted(text: &str, code: &str, colour: bool) -> String {
+pub(crate) fn painted(text: &str, code: &str, colour: bool) -> String {
     if colour {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     } else {

@@ -15,6 +15,7 @@ pub(super) fn lacks(story: &MissStory) -> String {
     let failed = story.checks.iter().filter(|check| !check.passed);
     let told = failed.map(|check| match check.clause {
         Clause::From => format!("from wants {}", check.expected),
+        Clause::When => format!("when {}", wants(check)),
         _ => wants(check),
     });
     told.collect::<Vec<_>>().join("; ")
@@ -31,15 +32,17 @@ fn nearest(miss: &NearestMiss<'_>, story: &MissStory) -> Vec<String> {
         (
             miss.to.location,
             format!("- {}", miss.to.text),
-            checks(&[Clause::Method, Clause::Path, Clause::Captures, Clause::When]),
+            checks(&[Clause::Method, Clause::Path, Clause::Captures]),
         ),
     ];
-    if miss.clause == Clause::Exception {
-        rows.push((
+    match miss.clause {
+        Clause::When => rows.push((miss.location, "when".to_owned(), checks(&[Clause::When]))),
+        Clause::Exception => rows.push((
             miss.location,
             "expires".to_owned(),
             checks(&[Clause::Exception]),
-        ));
+        )),
+        Clause::From | Clause::Method | Clause::Path | Clause::Captures => {}
     }
     let mut lines = vec![format!("nearest: {}", miss.rule.name)];
     lines.extend(table(&rows));
@@ -113,10 +116,10 @@ fn wants(check: &ClauseCheck) -> String {
         ..
     } = check;
     match clause {
-        Clause::From => format!("wants {expected}, saw {actual}"),
+        Clause::From | Clause::When => format!("wants {expected}, saw {actual}"),
         Clause::Captures => format!("{clause} want {expected}, saw {actual}"),
         Clause::Exception => format!("held {expected}, it is {actual}"),
-        Clause::Method | Clause::Path | Clause::When => {
+        Clause::Method | Clause::Path => {
             format!("{clause} wants {expected}, saw {actual}")
         }
     }

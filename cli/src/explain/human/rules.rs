@@ -5,6 +5,8 @@ use callgate_analysis::{
     trial::{Level, Outcome, Placed, Side, Trial},
 };
 
+use callgate_policy::spec::Enforcement;
+
 use super::{super::explanation::Explanation, nearest};
 use crate::output::columns;
 
@@ -50,6 +52,9 @@ fn fared(told: &Explanation<'_>, trial: &Trial<'_>) -> String {
     });
     match trial.outcome {
         Outcome::Matches if decides => "matches, and decides".to_owned(),
+        Outcome::Matches if rule.enforcement == Enforcement::Shadow => {
+            "would match, but is in shadow".to_owned()
+        }
         Outcome::Matches => "matches".to_owned(),
         Outcome::Expired => rule.exception.map_or_else(
             || "has ended".to_owned(),

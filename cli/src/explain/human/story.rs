@@ -111,7 +111,9 @@ fn missed(rule: &str, story: &MissStory) -> String {
             },
         ),
         [Clause::When] => {
-            format!("`{rule}` is about exactly this, but its condition does not hold.")
+            let why = detail(Clause::When)
+                .map_or_else(String::new, |check| format!(": {}", check.actual));
+            format!("`{rule}` is about exactly this, but its condition does not hold{why}.")
         }
         _ => format!("`{rule}` comes closest: it is for this caller, but for other requests."),
     }
