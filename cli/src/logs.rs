@@ -33,8 +33,10 @@ mod tests {
     use std::io::Cursor;
 
     use callgate_analysis::log;
-    use callgate_policy::{Location, Reason, RuleRef, Timestamp, Verdict};
-    use callgate_server::record::{Inputs, Leaf, Record, Source, SourceNote};
+    use callgate_policy::{
+        Input, InputPart, Inputs, Location, Reason, RuleRef, Timestamp, Unreadable, Verdict,
+    };
+    use callgate_server::record::{Leaf, Record, Source, SourceNote};
 
     #[test]
     fn what_a_server_writes_is_what_is_read() {
@@ -46,6 +48,22 @@ mod tests {
             issuer: "O=\"SPIRE\",C=US",
         };
         let noted = SourceNote::new(&leaf);
+        let mut inputs = Inputs::new();
+        for (part, name, input) in [
+            (
+                InputPart::Header,
+                "x-purpose",
+                Input::Text("a \"b\"".to_owned()),
+            ),
+            (InputPart::Header, "x-gone", Input::Absent),
+            (
+                InputPart::Query,
+                "k",
+                Input::Unreadable(Unreadable::Repeated),
+            ),
+        ] {
+            inputs.note(part, name, || input);
+        }
         let written = Record {
             time: Timestamp::from_millis(1_800_000_000_123),
             id: "01MB78QN0034HNN2TFXAVGGFD1",
@@ -69,7 +87,9 @@ mod tests {
             method: "GET",
             path: "/caf\u{e9}",
             upgrade: Some("websocket"),
-            inputs: Inputs {},
+            inputs: &inputs,
+            condition_errors: &[],
+            shadow: None,
             host: "orders",
             grpc: true,
             traceparent: None,
@@ -83,6 +103,11 @@ mod tests {
             read += 1;
             assert_eq!(record.time, written.time);
             assert_eq!(record.id, written.id);
+            let again = record.inputs.read();
+            assert_eq!(again.iter().count(), 3);
+            for (part, name, input) in inputs.iter() {
+                assert_eq!(again.found(part, name), Some(input), "{name}");
+            }
             assert_eq!(record.verdict, written.verdict);
             assert_eq!(record.reason, written.reason);
             assert!(!record.enforced && !record.leased && record.grpc);

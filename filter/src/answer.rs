@@ -17,7 +17,7 @@ use callgate_wire::{
         },
     },
     google::rpc::Status,
-    headers,
+    headers, wanted,
 };
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -33,6 +33,9 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 /// The most headers that an answer may change; ours change two.
 pub(crate) const MAX_HEADERS: usize = 64;
 
+/// gRPC's UNAVAILABLE, of an answer that is no decision.
+const UNAVAILABLE: i32 = 14;
+
 /// An answer that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -40,6 +43,8 @@ pub enum Answer {
     Allow(Allow),
     /// The call is refused.
     Deny(Deny),
+    /// No decision yet: it reads headers that were not looked for.
+    Incomplete(Vec<String>),
 }
 
 /// How a call goes on.
@@ -116,7 +121,13 @@ impl TryFrom<CheckResponse> for Answer {
             (_, Some(HttpResponse::OkResponse(_))) => Err(AnswerFault::Contradiction),
             (_, None) => Err(AnswerFault::NoDenial),
             (code, Some(HttpResponse::DeniedResponse(denied))) => {
-                deny(code, denied).map(Self::Deny)
+                let asked = dynamic_metadata.as_ref().and_then(wanted::asked);
+                match asked.filter(|_| code == UNAVAILABLE) {
+                    Some(names) => names
+                        .map(Self::Incomplete)
+                        .map_err(|_| AnswerFault::WantedHeaders),
+                    None => deny(code, denied).map(Self::Deny),
+                }
             }
         }
     }

@@ -4,7 +4,8 @@
 //! request_headers ─► Fresh ──ask──► Asking ──answered──► Over {goes on | refused}
 //!                      │             │  ▲ │
 //!                      │     failed (14)│ └──failed──► Over
-//!                      │             └─►┘ asked again, once, while time is left
+//!                      │             └─►┘ asked again while time is left: once after a
+//!                      │                  failure, once with headers that are wanted
 //!                      └─ cannot ask ─► Over
 //! ```
 //!
@@ -16,12 +17,14 @@
 use std::{rc::Rc, time::Duration};
 
 use callgate_policy::Reason;
+use callgate_wire::envoy::service::auth::v3::CheckRequest;
 use prost::Message as _;
 
 use crate::{
     Allow, Answer, Ask, CallId, Counter, Deny, Flow, Host, Level, Plugin, Section,
+    answer::AnswerFault,
     refusal::{Fault, mint_id},
-    request::{Passage, Seen},
+    request::{Passage, Seen, look_for},
     rewrite::{rewrite, strip_trailers},
 };
 
@@ -30,6 +33,9 @@ const UNAVAILABLE: u32 = 14;
 
 /// The first Check and one more.
 const MAX_ATTEMPTS: u8 = 2;
+
+/// What the server may want to know besides, and once more after a change of rules.
+const MAX_COMPLETIONS: u8 = 2;
 
 /// What the proxy's own timer gets on top: it may fire a little early, and an
 /// early one would be taken for an unreachable server.
@@ -58,6 +64,8 @@ enum State {
 struct Asking {
     call: CallId,
     attempts: u8,
+    /// How often it was given headers that the server wanted.
+    completions: u8,
     deadline: Duration,
     message: Vec<u8>,
     traceparent: Option<String>,
@@ -135,6 +143,7 @@ impl Exchange {
         let step = match Answer::parse(message) {
             Ok(Answer::Allow(allow)) => self.go_on(host, &asking.passage, &allow),
             Ok(Answer::Deny(deny)) => deny_with(host, &deny),
+            Ok(Answer::Incomplete(names)) => self.complete(host, asking, names),
             Err(fault) => self.refuse(host, asking.passage.grpc, &Fault::Answer(fault)),
         };
         resume(host, &step);
@@ -161,8 +170,34 @@ impl Exchange {
         }
     }
 
+    /// Asks again, with the headers that the decision reads. The names are those of all
+    /// decisions about the service, so once is enough, unless its rules change meanwhile.
+    /// It is no retry: something answered.
+    fn complete<H: Host>(
+        &mut self,
+        host: &mut H,
+        mut asking: Box<Asking>,
+        names: Vec<String>,
+    ) -> Step {
+        let names = self.plugin.want(&asking.passage.callee, names);
+        if asking.completions >= MAX_COMPLETIONS {
+            let fault = Fault::Answer(AnswerFault::AskedInCircles);
+            return self.refuse(host, asking.passage.grpc, &fault);
+        }
+        asking.completions = asking.completions.saturating_add(1);
+        asking.attempts = asking.attempts.saturating_sub(1);
+        // It was encoded here.
+        let mut check = CheckRequest::decode(asking.message.as_slice()).unwrap_or_default();
+        if let Err(error) = look_for(host, names, &mut check) {
+            return self.refuse(host, asking.passage.grpc, &Fault::Host(error));
+        }
+        asking.message = check.encode_to_vec();
+        let now = host.monotonic_now();
+        self.ask(host, asking, now)
+    }
+
     fn begin<H: Host>(&mut self, host: &mut H) -> Step {
-        let seen = match Seen::read(host) {
+        let seen = match Seen::read(host, |service| self.plugin.wanted(service)) {
             Ok(seen) => seen,
             Err(error) => return self.refuse(host, false, &Fault::Host(error)),
         };
@@ -189,6 +224,7 @@ impl Exchange {
         let asking = Asking {
             call: CallId(0),
             attempts: 0,
+            completions: 0,
             deadline: now.saturating_add(config.timeout()),
             message: check.encode_to_vec(),
             traceparent,

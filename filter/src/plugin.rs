@@ -1,6 +1,10 @@
 //! One configured instance of the filter: what all its requests share.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use crate::{Config, ConfigError, Host, Level};
 
@@ -14,7 +18,15 @@ const LINES_PER_SECOND: u32 = 8;
 pub struct Plugin {
     config: Result<Config, ConfigError>,
     lines: LineBudget,
+    wanted: RefCell<Vec<(String, Names)>>,
 }
+
+/// Names of headers.
+pub(crate) type Names = Rc<[String]>;
+
+/// Services whose headers are remembered. A proxy stands in front of one; a gateway in
+/// front of some.
+const MAX_SERVICES: usize = 64;
 
 impl Plugin {
     /// Reads the configuration; see [`Config::parse`].
@@ -23,6 +35,7 @@ impl Plugin {
         Self {
             config: Config::parse(bytes),
             lines: LineBudget::default(),
+            wanted: RefCell::default(),
         }
     }
 
@@ -32,6 +45,25 @@ impl Plugin {
     /// When every request is refused with `filter-misconfigured`.
     pub fn config(&self) -> Result<&Config, &ConfigError> {
         self.config.as_ref()
+    }
+
+    /// The headers that decisions about calls to `service` were last known to read.
+    pub(crate) fn wanted(&self, service: &str) -> Names {
+        let wanted = self.wanted.borrow();
+        let known = wanted.iter().find(|(known, _)| known == service);
+        known.map_or_else(Names::default, |(_, names)| Rc::clone(names))
+    }
+
+    /// Remembers what decisions about calls to `service` read.
+    pub(crate) fn want(&self, service: &str, names: Vec<String>) -> Names {
+        let names = Names::from(names);
+        let mut wanted = self.wanted.borrow_mut();
+        wanted.retain(|(known, _)| known != service);
+        if wanted.len() >= MAX_SERVICES {
+            wanted.remove(0);
+        }
+        wanted.push((service.to_owned(), Rc::clone(&names)));
+        names
     }
 
     /// Logs a refused request, unless too many were within this second.

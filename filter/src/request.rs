@@ -8,11 +8,11 @@ use callgate_wire::{
         AttributeContext, CheckRequest,
         attribute_context::{HttpRequest, Peer, Request},
     },
-    headers,
+    headers, wanted,
     xfcc::{self, Xfcc},
 };
 
-use crate::{Attribute, Host, HostError, Section};
+use crate::{Attribute, Host, HostError, Section, plugin::Names};
 
 /// The longest `Chain` that is sent as a hint: four certificates, the most that
 /// the server looks at, rarely reach 3 KiB each once URL-encoded.
@@ -37,6 +37,10 @@ pub(crate) struct Seen {
     forged: Vec<Vec<u8>>,
     /// Names by which the service could be told another method or URL.
     overrides: Vec<Vec<u8>>,
+    /// The callee, if the proxy has a name for it; a proxy that fails to say is told of
+    /// later, when it is known whom a refusal is for.
+    callee: Option<Result<String, HostError>>,
+    more: More,
     #[cfg(feature = "test-trap")]
     trap: bool,
 }
@@ -45,6 +49,8 @@ pub(crate) struct Seen {
 /// refusal is for.
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
+    /// The callee, if the proxy has a name for it.
+    pub(crate) callee: String,
     /// Whether the caller speaks gRPC.
     pub(crate) grpc: bool,
     /// Present, and removed unless the service keeps them.
@@ -69,13 +75,25 @@ pub(crate) enum ClientCert {
 
 impl Seen {
     /// Looks at every header once.
-    pub(crate) fn read(host: &mut impl Host) -> Result<Self, HostError> {
-        let mut seen = Self::default();
+    ///
+    /// `wanted` says which other headers decisions about a callee may read.
+    pub(crate) fn read(
+        host: &mut impl Host,
+        wanted: impl FnOnce(&str) -> Names,
+    ) -> Result<Self, HostError> {
+        let callee = host.attribute(Attribute::LocalUriSan);
+        let callee = callee.map(|name| text(name.unwrap_or_default()));
+        let mut seen = Self {
+            more: More::new(callee.as_deref().map_or_else(|_| Names::default(), wanted)),
+            callee: Some(callee),
+            ..Self::default()
+        };
         host.fields(Section::Headers, &mut |name, value| seen.note(name, value))?;
         Ok(seen)
     }
 
     fn note(&mut self, name: &[u8], value: &[u8]) {
+        self.more.note(name, value);
         match name {
             b":method" => value.clone_into(&mut self.method),
             b":path" => value.clone_into(&mut self.path),
@@ -132,11 +150,11 @@ impl Seen {
     /// An attribute that the proxy has not is left out, and the server decides
     /// without; one that it fails to read is an error.
     pub(crate) fn into_check(
-        self,
+        mut self,
         host: &mut impl Host,
     ) -> Result<(CheckRequest, Passage), HostError> {
         let leaf = host.attribute(Attribute::PeerCertificate)?;
-        let callee = host.attribute(Attribute::LocalUriSan)?;
+        let callee = self.callee.take().transpose()?.unwrap_or_default();
         let protocol = host.attribute(Attribute::Protocol)?;
         let grpc = self.is_grpc();
         let traceparent = self.traceparent();
@@ -147,10 +165,11 @@ impl Seen {
             ("traceparent", traceparent),
             (headers::CLIENT_CERT, hint),
         ];
-        let headers: BTreeMap<String, String> = named
+        let mut headers: BTreeMap<String, String> = named
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
             .collect();
+        let context_extensions = self.more.tell(&mut headers);
         let http = HttpRequest {
             id: String::from_utf8(self.request_id).unwrap_or_default(),
             method: text(self.method),
@@ -165,7 +184,7 @@ impl Seen {
             ..Peer::default()
         };
         let destination = Peer {
-            principal: text(callee.unwrap_or_default()),
+            principal: callee.clone(),
             ..Peer::default()
         };
         let attributes = AttributeContext {
@@ -175,9 +194,10 @@ impl Seen {
                 time: None,
                 http: Some(http),
             }),
-            ..AttributeContext::default()
+            context_extensions,
         };
         let passage = Passage {
+            callee,
             grpc,
             overrides: self.overrides,
             client_cert,
@@ -188,6 +208,75 @@ impl Seen {
             },
             passage,
         ))
+    }
+}
+
+/// Adds to a Check the headers `names`, as far as the request has them.
+pub(crate) fn look_for(
+    host: &mut impl Host,
+    names: Names,
+    check: &mut CheckRequest,
+) -> Result<(), HostError> {
+    let mut more = More::new(names);
+    host.fields(Section::Headers, &mut |name, value| more.note(name, value))?;
+    if let Some(attributes) = &mut check.attributes {
+        let request = attributes.request.as_mut();
+        if let Some(http) = request.and_then(|request| request.http.as_mut()) {
+            attributes.context_extensions = more.tell(&mut http.headers);
+        }
+    }
+    Ok(())
+}
+
+/// Headers that are only sent because a decision reads them.
+#[derive(Debug, Default)]
+struct More {
+    names: Names,
+    /// Those of them that the request has.
+    found: BTreeMap<usize, Vec<u8>>,
+}
+
+impl More {
+    fn new(names: Names) -> Self {
+        Self {
+            names,
+            found: BTreeMap::new(),
+        }
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        let mut names = self.names.iter();
+        if let Some(place) = names.position(|wanted| wanted.as_bytes() == name) {
+            let mut all = self.found.remove(&place);
+            join(&mut all, value);
+            self.found.extend(all.map(|all| (place, all)));
+        }
+    }
+
+    /// Adds what was found to the headers of a Check, and gives the context extensions
+    /// that say what was looked for.
+    fn tell(self, headers: &mut BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut not_utf8 = String::new();
+        for (place, value) in self.found {
+            let Some(name) = self.names.get(place) else {
+                continue;
+            };
+            match String::from_utf8(value) {
+                Ok(value) => {
+                    headers.insert(name.clone(), value);
+                }
+                Err(_) => {
+                    let comma = if not_utf8.is_empty() { "" } else { "," };
+                    not_utf8.push_str(comma);
+                    not_utf8.push_str(name);
+                }
+            }
+        }
+        let mut told = BTreeMap::from([(wanted::LOOKED_FOR.to_owned(), self.names.join(","))]);
+        if !not_utf8.is_empty() {
+            told.insert(wanted::NOT_UTF8.to_owned(), not_utf8);
+        }
+        told
     }
 }
 

@@ -64,6 +64,20 @@ pub fn is_client_cert(name: &[u8]) -> bool {
     same(name, CLIENT_CERT.as_bytes())
 }
 
+/// Names whose values are secrets, or say who calls: they never leave the proxy.
+pub const SECRETS: [&[u8]; 4] = [
+    b"authorization",
+    b"proxy-authorization",
+    b"cookie",
+    b"x-forwarded-client-cert",
+];
+
+/// Whether this header never leaves the proxy.
+#[must_use]
+pub fn is_secret(name: &[u8]) -> bool {
+    SECRETS.iter().any(|known| same(name, known))
+}
+
 /// Whether a service may read this header as another method or URL.
 #[must_use]
 pub fn overrides_request(name: &[u8]) -> bool {

@@ -8,6 +8,7 @@
 //! for reflection. The filter leaves it off: it calls through its proxy.
 
 pub mod headers;
+pub mod wanted;
 pub mod xfcc;
 
 /// Package `envoy`.

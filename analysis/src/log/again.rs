@@ -205,7 +205,7 @@ impl fmt::Display for Undecidable {
                 "the caller is a forwarder now, and for whom it called is not recorded"
             }
             Self::NotRecorded { part, name } => {
-                return write!(f, "{} {name} is not recorded", part.as_str());
+                return write!(f, "{part} {name} is not recorded");
             }
             Self::Query => "the path was ambiguous by its query, which is not recorded",
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use callgate_policy::{Decision, Permit, Reason};
+use callgate_policy::{Decision, Permit, PolicySet, Reason, SpiffeId};
 use callgate_wire::{
     envoy::{
         config::core::v3::{
@@ -14,12 +14,15 @@ use callgate_wire::{
         r#type::v3::HttpStatus,
     },
     google::rpc::Status,
-    headers,
+    headers, wanted,
 };
 use prost_types::{Struct, Value, value::Kind};
 use serde::Serialize;
 
 use super::{call::Call, forwarded::ClientCert};
+
+/// gRPC's UNAVAILABLE.
+const UNAVAILABLE: i32 = 14;
 
 /// RFC 9457 section 3.
 const PROBLEM: &str = "application/problem+json";
@@ -97,6 +100,36 @@ pub(super) fn deny(
             body,
         })),
         dynamic_metadata: None,
+    }
+}
+
+/// The answer that is no decision: it needs headers that the proxy did not look for. All
+/// that decisions about the service may read, those of this one first; a proxy that does
+/// not know this answer refuses the call.
+pub(super) fn incomplete(
+    sets: &[&PolicySet],
+    decision: &Decision<'_>,
+    service: Option<&SpiffeId>,
+) -> CheckResponse {
+    let read = decision.inputs.unknown().map(|(_, name)| name);
+    let others = sets.iter().flat_map(|set| set.headers_for(service));
+    let mut names: Vec<String> = Vec::new();
+    for name in read.chain(others) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    CheckResponse {
+        status: Some(Status {
+            code: UNAVAILABLE,
+            message: "headers are wanted".to_owned(),
+        }),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus { code: 503 }),
+            headers: Vec::new(),
+            body: String::new(),
+        })),
+        dynamic_metadata: Some(wanted::ask(names)),
     }
 }
 

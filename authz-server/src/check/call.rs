@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use callgate_policy::SpiffeId;
+use callgate_policy::{Header, Headers, SpiffeId, Unreadable};
 use callgate_wire::{
     envoy::service::auth::v3::{
         AttributeContext, CheckRequest,
         attribute_context::{HttpRequest, Peer, Request},
     },
-    headers,
+    headers, wanted,
 };
 
 /// Headers of one request. Envoy takes 100 by default.
@@ -39,6 +39,9 @@ pub(super) struct Call<'a> {
     /// the context extensions or elsewhere, would prove nothing.
     pub(super) proxy: Option<&'a str>,
     pub(super) headers: &'a BTreeMap<String, String>,
+    /// What the proxy says of its headers; of all of them, if it says nothing.
+    looked_for: Option<&'a str>,
+    not_utf8: &'a str,
 }
 
 /// Why a message is no Check that could be decided. Answered with the gRPC status
@@ -61,7 +64,7 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             source,
             destination,
             request,
-            context_extensions: _,
+            context_extensions,
         } = attributes.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
         // The time is the server's own, never one that the request carries.
         let Request { time: _, http } = request.as_ref().ok_or(InvalidCheck::NoHttpRequest)?;
@@ -107,7 +110,27 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             traceparent: header("traceparent").map(note),
             proxy: None,
             headers,
+            looked_for: context_extensions
+                .get(wanted::LOOKED_FOR)
+                .map(String::as_str),
+            not_utf8: context_extensions
+                .get(wanted::NOT_UTF8)
+                .map_or("", String::as_str),
         })
+    }
+}
+
+impl Headers for Call<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
+        let looked_for = self.looked_for;
+        if looked_for.is_some_and(|names| !wanted::has(names, name)) {
+            return Header::Unreadable(Unreadable::Unknown);
+        }
+        if wanted::has(self.not_utf8, name) {
+            return Header::Unreadable(Unreadable::NotUtf8);
+        }
+        let value = self.headers.get(name);
+        value.map_or(Header::Absent, |value| Header::Text(value.into()))
     }
 }
 

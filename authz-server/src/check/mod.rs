@@ -30,7 +30,7 @@ use crate::{
     identity::Asker,
     live::{Live, Snapshot},
     metrics::Metrics,
-    record::{Inputs, Record, Recorder, Source},
+    record::{Record, Recorder, Source},
 };
 
 pub use asker::Unanswered;
@@ -84,6 +84,14 @@ impl Authorizer {
             svid.and_then(|svid| Original::of(&call, svid, &snapshot, &self.metrics, now));
         let request = request(&call, &peer, original.as_ref());
         let decision = policies.set.decide(&request, now);
+        if decision.inputs.unknown().next().is_some() {
+            self.metrics.count_incomplete();
+            return Ok(answer::incomplete(
+                &[&policies.set],
+                &decision,
+                call.service.as_ref(),
+            ));
+        }
         self.metrics.count(decision.reason, decision.enforced);
         self.recorder.append(&Record {
             forwarder: original.is_some().then(|| peer.source()),
@@ -141,7 +149,7 @@ fn request<'a>(
         upgrade: call.upgrade,
         content_type: call.content_type,
         host: Some(call.host),
-        headers: call.headers,
+        headers: call,
     }
 }
 
@@ -198,6 +206,9 @@ fn record<'a>(
         enforced: decision.enforced,
         rule: decision.rule,
         nearest_miss: decision.nearest_miss.as_ref(),
+        inputs: &decision.inputs,
+        condition_errors: &decision.condition_errors,
+        shadow: decision.shadow.as_ref(),
         ..noted(call, snapshot, id, now)
     }
 }
@@ -225,7 +236,9 @@ fn noted<'a>(
         method: call.method,
         path: call.path_only(),
         upgrade: call.upgrade,
-        inputs: Inputs {},
+        inputs: const { &callgate_policy::Inputs::new() },
+        condition_errors: &[],
+        shadow: None,
         host: call.host,
         grpc: call.is_grpc(),
         traceparent: call.traceparent,

@@ -58,6 +58,11 @@ impl Exposition {
             metrics.invalid.clone(),
         );
         registry.register(
+            "incomplete_checks",
+            "Checks that were asked again, with headers that a condition reads",
+            metrics.incomplete.clone(),
+        );
+        registry.register(
             "refused_proxies",
             "Proxies that got no answer, in the handshake or to a Check, by cause",
             metrics.refused_proxies.clone(),

@@ -22,6 +22,7 @@ pub struct Metrics {
     by_reason: [Counter; Reason::ALL.len()],
     unenforced: Counter,
     invalid: Counter,
+    incomplete: Counter,
     refused_proxies: Family<CauseLabel, Counter>,
     svid_failures: Family<CauseLabel, Counter>,
     latency: Histogram,
@@ -61,6 +62,7 @@ impl Default for Metrics {
             by_reason,
             unenforced: Counter::default(),
             invalid: Counter::default(),
+            incomplete: Counter::default(),
             refused_proxies,
             svid_failures,
             latency: Histogram::new(LATENCY_BUCKETS),
@@ -83,6 +85,11 @@ impl Metrics {
     /// Counts one message that was no Check.
     pub(crate) fn count_invalid(&self) {
         self.invalid.inc();
+    }
+
+    /// Counts one Check without headers that its decision reads.
+    pub(crate) fn count_incomplete(&self) {
+        self.incomplete.inc();
     }
 
     /// Counts one proxy that got no answer, in the handshake or to a Check.

@@ -7,16 +7,21 @@
 //!
 //! `path` is as it was asked, without its query, and `inputs` holds exactly the
 //! headers and query values that a `when` read, so that nothing else of a request
-//! gets into a log and a record can still be decided again. This release has no
-//! `when`, so `inputs` is empty. `upgrade` is there only for a request that had one:
-//! it decides which verb the request matches.
+//! gets into a log and a record can still be decided again. What a `when` looked for and
+//! did not find is null; what it could not read says why. `upgrade` is there only for a
+//! request that had one: it decides which verb the request matches.
 
+mod conditions;
 mod queue;
 mod sink;
 
-use callgate_policy::{NearestMiss, Reason, RuleRef, Timestamp, Verdict};
+use callgate_policy::{
+    ConditionError, Inputs, NearestMiss, Reason, RuleRef, ShadowMatch, Timestamp, Verdict,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::{RawValue, to_raw_value};
+
+use self::conditions::{condition_errors, inputs, shadow};
 
 pub use queue::{RecordFigures, Recorder};
 pub use sink::Sink;
@@ -64,7 +69,17 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<&'a str>,
     /// What a `when` read.
-    pub inputs: Inputs,
+    #[serde(serialize_with = "inputs")]
+    pub inputs: &'a Inputs,
+    /// Each `when` that had no result, and why.
+    #[serde(
+        serialize_with = "condition_errors",
+        skip_serializing_if = "<[_]>::is_empty"
+    )]
+    pub condition_errors: &'a [ConditionError<'a>],
+    /// What a rule in Shadow would have decided.
+    #[serde(serialize_with = "shadow", skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<&'a ShadowMatch<'a>>,
     /// The authority that was asked for.
     pub host: &'a str,
     /// Whether the caller speaks gRPC.
@@ -148,10 +163,6 @@ impl Source<'_> {
     };
 }
 
-/// The headers and query values that a `when` read: none, in this release.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Inputs {}
-
 fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     // Out of range only for a clock, or a certificate, that is ten thousand years off.
     let time = jiff::Timestamp::from_millisecond(time.as_millis()).unwrap_or_default();
@@ -159,10 +170,14 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
 }
 
 fn verdict<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match verdict {
+    serializer.serialize_str(verdict_of(*verdict))
+}
+
+const fn verdict_of(verdict: Verdict) -> &'static str {
+    match verdict {
         Verdict::Allow => "Allow",
         Verdict::Deny => "Deny",
-    })
+    }
 }
 
 fn reason<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {

@@ -35,6 +35,10 @@ pub enum AnswerFault {
     ResponseHeaders,
     /// `overrideHeaders` with a value other than `Keep`.
     OverrideHeaders,
+    /// It asks for headers that no filter tells.
+    WantedHeaders,
+    /// It asks again for headers that it was told.
+    AskedInCircles,
 }
 
 impl fmt::Display for AnswerFault {
@@ -57,6 +61,8 @@ impl fmt::Display for AnswerFault {
             Self::OverrideHeaders => {
                 f.write_str("the answer's `overrideHeaders` is something else than `Keep`")
             }
+            Self::WantedHeaders => f.write_str("the answer asks for headers that are not told"),
+            Self::AskedInCircles => f.write_str("the answer asks for headers that it was told"),
         }
     }
 }

@@ -222,7 +222,7 @@ fn only_the_word_keep_keeps_override_headers() {
         };
         Answer::try_from(response).map(|answer| match answer {
             Answer::Allow(allow) => allow.keep_overrides,
-            Answer::Deny(_) => unreachable!(),
+            Answer::Deny(_) | Answer::Incomplete(_) => unreachable!(),
         })
     };
     let text = |text: &str| Kind::StringValue(text.to_owned());

@@ -8,7 +8,7 @@ use callgate_wire::{
         r#type::v3::HttpStatus,
     },
     google::rpc::Status,
-    headers,
+    headers, wanted,
 };
 use proptest::prelude::*;
 
@@ -680,4 +680,130 @@ proptest! {
             prop_assert!(host.resumed == 0 || allowed);
         }
     }
+}
+
+/// No decision yet: these headers first.
+fn incomplete(names: &[&str]) -> CheckResponse {
+    let names = names.iter().map(|name| (*name).to_owned());
+    CheckResponse {
+        status: Some(Status {
+            code: 14,
+            message: String::new(),
+        }),
+        dynamic_metadata: Some(wanted::ask(names)),
+        ..refusal()
+    }
+}
+
+type Pairs = Vec<(String, String)>;
+
+/// The headers and the context extensions of a Check that was sent.
+fn told(host: &FakeHost, sent: usize) -> (Pairs, Pairs) {
+    let check = CheckRequest::decode(host.sent[sent].message.as_slice()).unwrap();
+    let attributes = check.attributes.unwrap();
+    let http = attributes.request.unwrap().http.unwrap();
+    (
+        http.headers.into_iter().collect(),
+        attributes.context_extensions.into_iter().collect(),
+    )
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[test]
+fn headers_that_a_decision_reads_are_sent_when_asked_for_and_from_then_on() {
+    let plugin = Rc::new(Plugin::new(br#"{"cluster":"authz"}"#));
+    let mut host = FakeHost::new();
+    host.header("x-purpose", "reporting").header("x-list", "a");
+    host.header("x-list", "b").header("x-other", "secret");
+    host.headers.push(("x-bytes".to_owned(), vec![0xff]));
+    let mut first = Exchange::new(Rc::clone(&plugin));
+    assert_eq!(first.request_headers(&mut host), Flow::Pause);
+    assert_eq!(told(&host, 0), (vec![], vec![pair("callgate.headers", "")]));
+
+    let names = ["x-purpose", "x-list", "x-bytes", "x-absent"];
+    first.answered(&mut host, CALL, &incomplete(&names).encode_to_vec());
+    assert_eq!(
+        (host.sent.len(), host.resumed, host.replies.len()),
+        (2, 0, 0)
+    );
+    let full = (
+        vec![pair("x-list", "a,b"), pair("x-purpose", "reporting")],
+        vec![
+            pair("callgate.headers", "x-purpose,x-list,x-bytes,x-absent"),
+            pair("callgate.headers-not-utf8", "x-bytes"),
+        ],
+    );
+    assert_eq!(told(&host, 1), full);
+    first.answered(&mut host, RETRY, &allow().encode_to_vec());
+    assert_eq!(host.resumed, 1);
+
+    let mut second = Exchange::new(plugin);
+    assert_eq!(second.request_headers(&mut host), Flow::Pause);
+    assert_eq!(told(&host, 2), full, "remembered");
+}
+
+#[test]
+fn what_one_service_wants_another_is_not_asked_for() {
+    let plugin = Rc::new(Plugin::new(br#"{"cluster":"authz"}"#));
+    plugin.want(
+        "spiffe://example.org/ns/shop/sa/orders",
+        vec!["x-purpose".to_owned()],
+    );
+    let mut host = FakeHost::new();
+    host.header("x-purpose", "reporting");
+    host.callee = Some(b"spiffe://example.org/ns/shop/sa/mail".to_vec());
+    let _ = Exchange::new(Rc::clone(&plugin)).request_headers(&mut host);
+    assert_eq!(told(&host, 0), (vec![], vec![pair("callgate.headers", "")]));
+    // Others push the oldest out.
+    for n in 0..64 {
+        plugin.want(&format!("spiffe://example.org/{n}"), vec!["x".to_owned()]);
+    }
+    assert!(
+        plugin
+            .wanted("spiffe://example.org/ns/shop/sa/orders")
+            .is_empty()
+    );
+    assert_eq!(plugin.wanted("spiffe://example.org/63").len(), 1);
+}
+
+#[test]
+fn a_server_that_asks_in_circles_or_for_secrets_gets_no_answer() {
+    let mut host = FakeHost::new();
+    let mut exchange = danger();
+    assert_eq!(exchange.request_headers(&mut host), Flow::Pause);
+    for call in [1, 2, 3] {
+        exchange.answered(
+            &mut host,
+            CallId(call),
+            &incomplete(&["x-a"]).encode_to_vec(),
+        );
+    }
+    assert_eq!(host.sent.len(), 3);
+    assert_eq!(own_reason(&host), "authz-protocol");
+
+    for name in ["authorization", "cookie", "x-forwarded-client-cert"] {
+        let mut host = FakeHost::new();
+        answer_with(&mut host, &incomplete(&["x-a", name]).encode_to_vec());
+        assert_eq!(own_reason(&host), "authz-protocol", "{name}");
+        assert_eq!(host.sent.len(), 1);
+    }
+}
+
+#[test]
+fn a_check_that_is_asked_again_has_no_more_time_than_one_that_is_not() {
+    let mut host = FakeHost::new();
+    let mut exchange = plain();
+    assert_eq!(exchange.request_headers(&mut host), Flow::Pause);
+    host.now += Duration::from_millis(60);
+    exchange.answered(&mut host, CALL, &incomplete(&["x-a"]).encode_to_vec());
+    assert_eq!(
+        host.sent[1].timeout,
+        Duration::from_millis(40) + TIMER_SLACK
+    );
+    host.now += Duration::from_millis(40);
+    exchange.answered(&mut host, RETRY, &incomplete(&["x-b"]).encode_to_vec());
+    assert_eq!(own_reason(&host), "authz-timeout");
 }

@@ -91,17 +91,13 @@ fn word(node: &Node, scene: &Scene<'_>) -> Option<String> {
 
 /// Of a header or a parameter, whether it is there and what it is.
 fn input(part: InputPart, name: &str, value: Option<Value<'_>>, scene: &Scene<'_>) -> String {
-    let what = match part {
-        InputPart::Header => "header",
-        InputPart::Query => "query parameter",
-    };
     let inputs = scene.notes.inputs.borrow();
     match (inputs.found(part, name), value) {
-        (Some(Input::Unreadable(why)), _) => format!("{what} {name} {why}"),
+        (Some(Input::Unreadable(why)), _) => format!("{part} {name} {why}"),
         (Some(Input::Text(_)), Some(value)) => {
-            format!("{what} {name} is \"{}\"", told(value.as_text()))
+            format!("{part} {name} is \"{}\"", told(value.as_text()))
         }
-        _ => format!("{what} {name} is absent"),
+        _ => format!("{part} {name} is absent"),
     }
 }
 

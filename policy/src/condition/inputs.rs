@@ -113,6 +113,12 @@ pub enum Unreadable {
 }
 
 impl Inputs {
+    /// Nothing was read.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { read: Vec::new() }
+    }
+
     /// Whether nothing was read.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -196,13 +202,12 @@ impl fmt::Display for Unreadable {
     }
 }
 
-impl InputPart {
-    /// What it is called: `header` or `query`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
+/// What it is a part of: `header` or `query parameter`.
+impl fmt::Display for InputPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Header => "header",
-            Self::Query => "query",
-        }
+            Self::Query => "query parameter",
+        })
     }
 }

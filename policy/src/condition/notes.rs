@@ -71,7 +71,7 @@ impl ConditionFault {
 impl fmt::Display for ConditionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { part, name, why } => write!(f, "{} {name} {why}", part.as_str()),
+            Self::Unreadable { part, name, why } => write!(f, "{part} {name} {why}"),
             Self::NotANumber(text) => write!(f, "`{text}` is not a whole number"),
             Self::NoSuchElement { index, len } => {
                 write!(f, "there is no element {index} in a list of {len}")

@@ -207,7 +207,7 @@ fn what_was_read_is_noted_once_and_only_what_was_read() {
                 Input::Text(text) => format!("={text}"),
                 Input::Unreadable(why) => why.as_str().to_owned(),
             };
-            format!("{} {name} {what}", part.as_str())
+            format!("{part} {name} {what}")
         });
         list.collect::<Vec<_>>().join("; ")
     };
@@ -215,7 +215,7 @@ fn what_was_read_is_noted_once_and_only_what_was_read() {
         ("captures.order == '7'", ""),
         (
             "request.headers['x-purpose'] == 'reporting' && request.query.k == 'v'",
-            "header x-purpose =reporting; query k =v",
+            "header x-purpose =reporting; query parameter k =v",
         ),
         (
             "request.headers['x-none'] == 'a' && request.headers['x-purpose'] == 'b'",
@@ -227,7 +227,7 @@ fn what_was_read_is_noted_once_and_only_what_was_read() {
         ),
         (
             "'two' in request.query || request.headers['x-bytes'] == ''",
-            "query two repeated",
+            "query parameter two repeated",
         ),
         (
             "request.headers['x-unseen'] == ''",

@@ -48,6 +48,9 @@ const SECRET: [&str; 4] = [
     "x-forwarded-client-cert",
 ];
 
+/// Bytes of a header's name; registered ones have up to 40.
+const LONGEST_NAME: usize = 128;
+
 /// A map of the request that is read by name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Map {
@@ -234,7 +237,7 @@ fn refused_header(name: &str, range: &Range<usize>) -> Option<Finding> {
         Some(finding.help(help))
     };
     let lower = name.to_ascii_lowercase();
-    if lower.is_empty() || !lower.bytes().all(is_token) {
+    if lower.is_empty() || lower.len() > LONGEST_NAME || !lower.bytes().all(is_token) {
         return match lower.as_str() {
             ":authority" => finding(format!("`{name}` is no header here"), "read `request.host`"),
             ":path" => finding(format!("`{name}` is no header here"), "read `request.path`"),
@@ -248,7 +251,8 @@ fn refused_header(name: &str, range: &Range<usize>) -> Option<Finding> {
             ),
         };
     }
-    if SECRET.contains(&lower.as_str()) {
+    let folded = lower.replace('_', "-");
+    if SECRET.contains(&folded.as_str()) {
         return finding(
             format!("conditions may not read `{lower}`"),
             "who calls is known by `from`; a secret in a header decides nothing here",
@@ -257,7 +261,7 @@ fn refused_header(name: &str, range: &Range<usize>) -> Option<Finding> {
     if lower == "host" {
         return finding("`host` is no header here".to_owned(), "read `request.host`");
     }
-    if lower.replace('_', "-").starts_with("x-callgate-") {
+    if folded.starts_with("x-callgate-") {
         return finding(
             format!("`{lower}` is never there: the proxy removes it before it asks"),
             "who calls is `source.id`",
