@@ -5,6 +5,7 @@
 //! the command's affair (`cli/`).
 
 pub mod figure;
+pub mod generate;
 pub mod import;
 pub mod language;
 pub mod lint;

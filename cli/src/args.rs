@@ -12,6 +12,7 @@ use crate::{
     check::{CheckFormat, code},
     dev::Dev,
     explain::{Identity, header},
+    generate::GenerateArgs,
     identities::IdentitiesArgs,
     import::ImportArgs,
     output::Format,
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Revocations(RevocationsArgs),
     /// List who called, and how long their certificates last
     Identities(IdentitiesArgs),
+    /// Write the least policy that allows what was recorded
+    Generate(Box<GenerateArgs>),
     /// Decide recorded calls again, by other rules, and say what changes
     Replay(Box<ReplayArgs>),
     /// Translate the policies of another system, as far as both decide alike

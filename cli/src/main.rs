@@ -6,11 +6,12 @@ mod args;
 mod check;
 mod dev;
 mod explain;
+mod generate;
 mod identities;
 mod import;
 mod logs;
 mod output;
-mod policies;
+mod progress;
 mod replay;
 mod revocation;
 mod serve;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Revocations(args) => revocation::list(&args),
         Command::Identities(args) => identities::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dev(args) => dev::run(args.command),
     };

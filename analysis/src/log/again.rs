@@ -88,6 +88,12 @@ impl<'r> Recorded<'r> {
         self.record
     }
 
+    /// The caller, if it was identified: the original one, if somebody passed the call on.
+    #[must_use]
+    pub fn source(&self) -> Option<&SpiffeId> {
+        self.source.as_ref().ok().and_then(Option::as_ref)
+    }
+
     /// The call, as a server with the rules of `set` would have read it.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 mod human;
 mod json;
-mod progress;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,10 +17,9 @@ use crate::{
     args::time,
     logs,
     output::{Format, colour, counted, print},
-    policies::load_directory,
+    progress::Progress,
+    set::Documents,
 };
-
-use self::progress::Progress;
 
 /// `callgate replay`.
 #[derive(Debug, Args)]
@@ -80,10 +78,8 @@ enum Only {
 }
 
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = load_directory(&args.policies, args.trust_domain.as_ref())? else {
-        bail!("there is no document in `{}`", args.policies.display());
-    };
-    let replayed = replay(args, &loaded.policies)?;
+    let documents = Documents::read(&args.policies, args.trust_domain.as_ref())?;
+    let replayed = replay(args, &documents.policies)?;
     if replayed.records == 0 {
         bail!("{}", nothing(args, &replayed));
     }
