@@ -29,6 +29,8 @@ pub struct Health {
 pub struct Condition {
     /// The policies.
     pub policies: Loads,
+    /// The policies that are tried beside them; nothing depends on these.
+    pub candidate: Loads,
     /// The revocations.
     pub revocations: Loads,
     /// The trust bundles, by trust domain.

@@ -19,6 +19,7 @@
 //! decision that permits it.
 
 pub mod bundle;
+mod candidate;
 pub mod check;
 pub mod clock;
 #[cfg(test)]

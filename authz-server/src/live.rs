@@ -37,6 +37,8 @@ pub struct Policies {
 #[derive(Debug)]
 pub struct Snapshot {
     policies: Option<Arc<Policies>>,
+    /// Tried beside them; no answer depends on it.
+    candidate: Option<Arc<Policies>>,
     verifier: Arc<Verifier>,
     revocations: Arc<Revocations>,
     revision: String,
@@ -56,7 +58,12 @@ impl Live {
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
         Self {
-            current: ArcSwap::from_pointee(Snapshot::new(None, Arc::new(verifier), Arc::default())),
+            current: ArcSwap::from_pointee(Snapshot::new(
+                None,
+                None,
+                Arc::new(verifier),
+                Arc::default(),
+            )),
             writing: Mutex::new(()),
         }
     }
@@ -72,7 +79,18 @@ impl Live {
         let policies = Some(Arc::new(policies));
         self.replace(|current| {
             let verifier = Arc::clone(&current.verifier);
-            Snapshot::new(policies, verifier, Arc::clone(&current.revocations))
+            let revocations = Arc::clone(&current.revocations);
+            Snapshot::new(policies, current.candidate.clone(), verifier, revocations)
+        });
+    }
+
+    /// Tries `candidate` beside the policies that decide, from now on.
+    pub fn set_candidate(&self, candidate: Policies) {
+        let candidate = Some(Arc::new(candidate));
+        self.replace(|current| {
+            let verifier = Arc::clone(&current.verifier);
+            let revocations = Arc::clone(&current.revocations);
+            Snapshot::new(current.policies.clone(), candidate, verifier, revocations)
         });
     }
 
@@ -81,7 +99,8 @@ impl Live {
         self.replace(|current| {
             let verifier = Arc::new(current.verifier.with_bundles(bundles));
             let revocations = Arc::clone(&current.revocations);
-            Snapshot::new(current.policies.clone(), verifier, revocations)
+            let candidate = current.candidate.clone();
+            Snapshot::new(current.policies.clone(), candidate, verifier, revocations)
         });
     }
 
@@ -90,7 +109,8 @@ impl Live {
         let revocations = Arc::new(revocations);
         self.replace(|current| {
             let verifier = Arc::clone(&current.verifier);
-            Snapshot::new(current.policies.clone(), verifier, revocations)
+            let candidate = current.candidate.clone();
+            Snapshot::new(current.policies.clone(), candidate, verifier, revocations)
         });
     }
 
@@ -104,6 +124,7 @@ impl Live {
 impl Snapshot {
     fn new(
         policies: Option<Arc<Policies>>,
+        candidate: Option<Arc<Policies>>,
         verifier: Arc<Verifier>,
         revocations: Arc<Revocations>,
     ) -> Self {
@@ -122,6 +143,7 @@ impl Snapshot {
         Self {
             revision: hex(revision),
             policies,
+            candidate,
             verifier,
             revocations,
         }
@@ -131,6 +153,12 @@ impl Snapshot {
     #[must_use]
     pub fn policies(&self) -> Option<&Policies> {
         self.policies.as_deref()
+    }
+
+    /// The policies that are tried beside them.
+    #[must_use]
+    pub fn candidate(&self) -> Option<&Policies> {
+        self.candidate.as_deref()
     }
 
     /// Who verifies callers.

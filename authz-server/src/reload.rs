@@ -1,6 +1,6 @@
 //! Keeps policies and the bundles in files at what is on disk.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     bundle::{BundleFiles, Bundles},
@@ -22,6 +22,8 @@ const QUIET: Duration = Duration::from_millis(40);
 pub struct Reloaded {
     /// The policies.
     pub policies: PolicyStore,
+    /// The policies that are tried beside them.
+    pub candidate: Option<PolicyStore>,
     /// The trust bundles in files.
     pub bundle_files: BundleFiles,
     /// All trust bundles, which time changes as well.
@@ -39,14 +41,18 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Watches `directory`, and the files of the bundles, for `reloaded`.
+    /// Watches `directories`, and the files of the bundles, for `reloaded`.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(directory: &Path, mut reloaded: Reloaded) -> std::io::Result<Self> {
+    pub fn start(
+        directories: impl IntoIterator<Item = PathBuf>,
+        mut reloaded: Reloaded,
+    ) -> std::io::Result<Self> {
         let files = reloaded.bundle_files.paths();
         let files = files.map(|path| Watched::File(path.to_owned()));
-        let watched: Vec<Watched> = files.chain([Watched::Tree(directory.to_owned())]).collect();
+        let trees = directories.into_iter().map(Watched::Tree);
+        let watched: Vec<Watched> = files.chain(trees).collect();
         let looker = Looker::start("reload", POLL, &watched, move || reloaded.look())?;
         Ok(Self { _looker: looker })
     }
@@ -56,6 +62,9 @@ impl Reloaded {
     fn look(&mut self) {
         let now = clock::now();
         self.policies.rescan(QUIET, now);
+        if let Some(candidate) = &mut self.candidate {
+            candidate.rescan(QUIET, now);
+        }
         self.bundle_files.rescan(QUIET, now);
         self.bundles.look_ahead(now);
         self.callers.look(now);

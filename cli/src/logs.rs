@@ -90,6 +90,7 @@ mod tests {
             inputs: &inputs,
             condition_errors: &[],
             shadow: None,
+            candidate: None,
             host: "orders",
             grpc: true,
             traceparent: None,

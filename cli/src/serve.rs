@@ -20,6 +20,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = "policies")]
     policies: PathBuf,
 
+    /// Directory of policies that are tried beside them: every request is decided by both, only
+    /// the others answer; where they differ is counted and sampled into the records; watched
+    #[arg(long, value_name = "DIR")]
+    candidate: Option<PathBuf>,
+
     /// Roots of a trust domain, PEM or a SPIFFE bundle (JWKS); once for each trust
     /// domain; watched
     #[arg(long, value_name = "DOMAIN=FILE", value_parser = trust_bundle)]
@@ -151,6 +156,7 @@ fn config(args: ServeArgs) -> anyhow::Result<Config> {
     };
     Ok(Config {
         policies: args.policies,
+        candidate: args.candidate,
         trust_domain: args.trust_domain,
         trust_bundles: args.trust_bundle,
         bundle_endpoints: args.bundle_endpoint,

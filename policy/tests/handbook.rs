@@ -22,7 +22,12 @@ spec: {members: [/ns/a/sa/app]}
 
 #[test]
 fn every_document_in_the_handbook_loads() {
-    for file in ["README.md", "docs/policies.md"] {
+    for file in [
+        "README.md",
+        "docs/policies.md",
+        "docs/conditions.md",
+        "docs/rollout.md",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
         let text = fs::read_to_string(path).unwrap();
         let documents: Vec<_> = documents(&text).collect();

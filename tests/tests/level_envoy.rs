@@ -111,6 +111,7 @@ fn without_policies(scratch: &std::path::Path, pki: &Pki) -> Result<Config> {
     pki.svid(CALLGATE)?.write_to(scratch)?;
     let proxies = format!("spiffe://{TRUST_DOMAIN}/**");
     Ok(Config {
+        candidate: None,
         policies,
         trust_domain: None,
         trust_bundles: vec![(TrustDomain::parse(TRUST_DOMAIN)?, bundle)],

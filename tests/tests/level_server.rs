@@ -140,6 +140,7 @@ fn config(world: World, pki: &Pki, directory: &Path) -> Result<Config> {
         Ok((TrustDomain::parse(domain)?, path))
     });
     Ok(Config {
+        candidate: None,
         policies: world.policies().unwrap_or(none),
         trust_domain: None,
         trust_bundles: bundles.into_iter().collect::<Result<_>>()?,

@@ -171,6 +171,7 @@ fn config(directory: &Path, agent: &Path) -> Result<Config> {
     fs::create_dir(&policies)?;
     fs::write(policies.join("all.yaml"), POLICIES)?;
     Ok(Config {
+        candidate: None,
         policies,
         trust_domain: None,
         trust_bundles: Vec::new(),

@@ -103,22 +103,39 @@ pub(super) fn deny(
     }
 }
 
-/// The answer that is no decision: it needs headers that the proxy did not look for. All
-/// that decisions about the service may read, those of this one first; a proxy that does
-/// not know this answer refuses the call.
+/// The answer that is no decision, where one needs headers that the proxy did not look for:
+/// all that decisions about the service may read, those that were missed first. A proxy
+/// that does not know this answer refuses the call, so what is only tried does not ask for
+/// more than there may be.
 pub(super) fn incomplete(
+    [decision, tried]: [Option<&Decision<'_>>; 2],
     sets: &[&PolicySet],
-    decision: &Decision<'_>,
     service: Option<&SpiffeId>,
-) -> CheckResponse {
-    let read = decision.inputs.unknown().map(|(_, name)| name);
-    let others = sets.iter().flat_map(|set| set.headers_for(service));
-    let mut names: Vec<String> = Vec::new();
-    for name in read.chain(others) {
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
+) -> Option<CheckResponse> {
+    let missed = |decision: Option<&Decision<'_>>| {
+        let unknown = decision.into_iter().flat_map(|one| one.inputs.unknown());
+        unknown.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
+    };
+    let (needed, wished) = (missed(decision), missed(tried));
+    if needed.is_empty() && wished.is_empty() {
+        return None;
+    }
+    let needs_some = !needed.is_empty();
+    let all = sets.iter().flat_map(|set| set.headers_for(service));
+    let mut names = Vec::new();
+    for name in needed
+        .into_iter()
+        .chain(wished)
+        .chain(all.map(str::to_owned))
+    {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
+    (needs_some || names.len() <= wanted::MAX_NAMES).then(|| ask_for(names))
+}
+
+fn ask_for(names: Vec<String>) -> CheckResponse {
     CheckResponse {
         status: Some(Status {
             code: UNAVAILABLE,

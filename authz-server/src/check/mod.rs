@@ -16,7 +16,7 @@ mod peer;
 
 use std::sync::Arc;
 
-use callgate_policy::{Caller, Decision, Reason, Request, SpiffeId, Timestamp, Verdict};
+use callgate_policy::{Caller, Decision, PolicySet, Reason, Request, SpiffeId, Timestamp, Verdict};
 use callgate_wire::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 
 use self::{
@@ -84,15 +84,22 @@ impl Authorizer {
             svid.and_then(|svid| Original::of(&call, svid, &snapshot, &self.metrics, now));
         let request = request(&call, &peer, original.as_ref());
         let decision = policies.set.decide(&request, now);
-        if decision.inputs.unknown().next().is_some() {
+        let candidate = snapshot.candidate().map(|candidate| &candidate.set);
+        let tried = candidate.map(|set| set.decide(&request, now));
+        let sets: &[&PolicySet] = match candidate {
+            Some(candidate) => &[&policies.set, candidate],
+            None => &[&policies.set],
+        };
+        let read = [Some(&decision), tried.as_ref()];
+        if let Some(response) = answer::incomplete(read, sets, call.service.as_ref()) {
             self.metrics.count_incomplete();
-            return Ok(answer::incomplete(
-                &[&policies.set],
-                &decision,
-                call.service.as_ref(),
-            ));
+            return Ok(response);
         }
         self.metrics.count(decision.reason, decision.enforced);
+        let tried = tried.as_ref().filter(|tried| {
+            let differences = self.metrics.differences();
+            differences.note(caller(&request), &decision, tried, now)
+        });
         self.recorder.append(&Record {
             forwarder: original.is_some().then(|| peer.source()),
             source: match &original {
@@ -100,6 +107,7 @@ impl Authorizer {
                 None => peer.source(),
             },
             revocation: revocation(&peer, original.as_ref()),
+            candidate: tried,
             ..record(&call, &decision, &snapshot, &id, now)
         });
         Ok(respond(&call, &request, &decision, &id))
@@ -150,6 +158,17 @@ fn request<'a>(
         content_type: call.content_type,
         host: Some(call.host),
         headers: call,
+    }
+}
+
+/// Who calls, as far as that is known.
+const fn caller<'a>(request: &Request<'a>) -> Option<&'a SpiffeId> {
+    match request.caller {
+        Caller::Verified(caller)
+        | Caller::Forwarded {
+            original: caller, ..
+        } => Some(caller),
+        Caller::Unverified(_) => None,
     }
 }
 
@@ -239,6 +258,7 @@ fn noted<'a>(
         inputs: const { &callgate_policy::Inputs::new() },
         condition_errors: &[],
         shadow: None,
+        candidate: None,
         host: call.host,
         grpc: call.is_grpc(),
         traceparent: call.traceparent,

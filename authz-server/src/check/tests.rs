@@ -1,3 +1,4 @@
+mod candidate;
 mod conditions;
 
 use std::time::Duration;

@@ -63,6 +63,11 @@ impl Exposition {
             metrics.incomplete.clone(),
         );
         registry.register(
+            "candidate_differences",
+            "Checks that the candidate decides differently, by caller and rule",
+            metrics.differences.counts(),
+        );
+        registry.register(
             "refused_proxies",
             "Proxies that got no answer, in the handshake or to a Check, by cause",
             metrics.refused_proxies.clone(),
@@ -114,6 +119,7 @@ impl Collector for State {
         let mut shown = Shown(&mut encoder);
         self.readiness(&mut shown)?;
         self.policies(&mut shown)?;
+        self.candidate(&mut shown)?;
         self.revocations(&mut shown)?;
         self.bundles(&mut shown)?;
         self.identity(&mut shown)?;
@@ -175,6 +181,22 @@ impl State {
             "revision_info",
             "What decides now",
             revision.map(|labels| (labels, 1)),
+        )
+    }
+
+    fn candidate(&self, shown: &mut Shown<'_, '_>) -> fmt::Result {
+        let snapshot = self.live.current();
+        let counts = snapshot.candidate().map(|candidate| candidate.counts);
+        shown.gauge(
+            "candidate_rules",
+            "Rules of the candidate that is tried now",
+            count(counts.map_or(0, |counts| counts.rules)),
+        )?;
+        let loads = self.health.condition().candidate;
+        shown.gauge(
+            "candidate_faulty",
+            "1 if something is wrong with the candidate, so that an older one is tried, or none",
+            i64::from(loads.fault.is_some()),
         )
     }
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Hi
 
 pub use exposition::Exposition;
 
-use crate::{identity::ProxyFault, svid::SvidError};
+use crate::{candidate::Differences, identity::ProxyFault, svid::SvidError};
 
 /// Seconds; a decision takes microseconds, one that verifies a new certificate a few
 /// hundred of them.
@@ -23,6 +23,7 @@ pub struct Metrics {
     unenforced: Counter,
     invalid: Counter,
     incomplete: Counter,
+    differences: Differences,
     refused_proxies: Family<CauseLabel, Counter>,
     svid_failures: Family<CauseLabel, Counter>,
     latency: Histogram,
@@ -63,6 +64,7 @@ impl Default for Metrics {
             unenforced: Counter::default(),
             invalid: Counter::default(),
             incomplete: Counter::default(),
+            differences: Differences::default(),
             refused_proxies,
             svid_failures,
             latency: Histogram::new(LATENCY_BUCKETS),
@@ -90,6 +92,11 @@ impl Metrics {
     /// Counts one Check without headers that its decision reads.
     pub(crate) fn count_incomplete(&self) {
         self.incomplete.inc();
+    }
+
+    /// Where the candidate differs.
+    pub(crate) const fn differences(&self) -> &Differences {
+        &self.differences
     }
 
     /// Counts one proxy that got no answer, in the handshake or to a Check.

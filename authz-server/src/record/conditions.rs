@@ -1,6 +1,7 @@
-//! What a record says of conditions, and of rules in Shadow.
+//! What a record says of conditions, and of what decides nothing: rules in Shadow, and the
+//! candidate.
 
-use callgate_policy::{ConditionError, Input, InputPart, Inputs, ShadowMatch, Verdict};
+use callgate_policy::{ConditionError, Decision, Input, InputPart, Inputs, ShadowMatch, Verdict};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{Shown, verdict_of};
@@ -93,5 +94,22 @@ pub(super) fn shadow<S: Serializer>(
     map.serialize_entry("reason", reason.as_str())?;
     map.serialize_entry("rule", rule.name)?;
     map.serialize_entry("policy", &Shown(rule.location))?;
+    map.end()
+}
+
+/// `{"verdict": "Deny", "reason": "no-rule", "rule": null, "policy": null, "enforced": true}`
+pub(super) fn candidate<S: Serializer>(
+    candidate: &Option<&Decision<'_>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let Some(candidate) = candidate else {
+        return serializer.serialize_none();
+    };
+    let mut map = serializer.serialize_map(Some(5))?;
+    map.serialize_entry("verdict", verdict_of(candidate.verdict))?;
+    map.serialize_entry("reason", candidate.reason.as_str())?;
+    map.serialize_entry("rule", &candidate.rule.map(|rule| rule.name))?;
+    map.serialize_entry("policy", &candidate.rule.map(|rule| Shown(rule.location)))?;
+    map.serialize_entry("enforced", &candidate.enforced)?;
     map.end()
 }

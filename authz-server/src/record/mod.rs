@@ -16,12 +16,12 @@ mod queue;
 mod sink;
 
 use callgate_policy::{
-    ConditionError, Inputs, NearestMiss, Reason, RuleRef, ShadowMatch, Timestamp, Verdict,
+    ConditionError, Decision, Inputs, NearestMiss, Reason, RuleRef, ShadowMatch, Timestamp, Verdict,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::{RawValue, to_raw_value};
 
-use self::conditions::{condition_errors, inputs, shadow};
+use self::conditions::{candidate, condition_errors, inputs, shadow};
 
 pub use queue::{RecordFigures, Recorder};
 pub use sink::Sink;
@@ -80,6 +80,9 @@ pub struct Record<'a> {
     /// What a rule in Shadow would have decided.
     #[serde(serialize_with = "shadow", skip_serializing_if = "Option::is_none")]
     pub shadow: Option<&'a ShadowMatch<'a>>,
+    /// What the candidate decides, where this record is a sample of how it differs.
+    #[serde(serialize_with = "candidate", skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<&'a Decision<'a>>,
     /// The authority that was asked for.
     pub host: &'a str,
     /// Whether the caller speaks gRPC.

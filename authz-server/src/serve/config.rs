@@ -15,6 +15,8 @@ const CHECK: &str = "--listen";
 pub struct Config {
     /// The directory of documents.
     pub policies: PathBuf,
+    /// A directory of documents that are tried beside them, and decide nothing.
+    pub candidate: Option<PathBuf>,
     /// What relative identities belong to, if no `MeshPolicy` says so.
     pub trust_domain: Option<TrustDomain>,
     /// The file of each trust domain's roots.

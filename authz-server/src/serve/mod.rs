@@ -10,6 +10,7 @@ mod own;
 mod service;
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,7 +31,7 @@ use crate::{
     record::{Recorder, Sink},
     reload::{Reloaded, Reloader},
     revocation::{RevocationStore, RevocationWatch},
-    store::PolicyStore,
+    store::{PolicyStore, Role},
     svid::Verifier,
 };
 
@@ -102,17 +103,20 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     .await?;
     let (check_bound, admin_bound) = bind(config).await?;
     let recorder = recorder(config)?;
-    let mut policies = PolicyStore::new(
-        config.policies.clone(),
-        LoadOptions {
+    let store = |directory: &Path, role| {
+        let options = LoadOptions {
             trust_domain: config.trust_domain.clone(),
             without_revocations: true,
             ..LoadOptions::default()
-        },
-        Arc::clone(&live),
-        Arc::clone(&health),
-    );
-    policies.rescan(Duration::ZERO, clock::now());
+        };
+        let (live, health) = (Arc::clone(&live), Arc::clone(&health));
+        let mut store = PolicyStore::new(directory.to_owned(), options, role, live, health);
+        store.rescan(Duration::ZERO, clock::now());
+        store
+    };
+    let policies = store(&config.policies, Role::Enforced);
+    let candidate = config.candidate.as_deref();
+    let candidate = candidate.map(|directory| store(directory, Role::Candidate));
     let mut revocations = RevocationStore::new(
         config.policies.clone(),
         Arc::clone(&live),
@@ -122,6 +126,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     health.scanned(clock::now());
     let reloaded = Reloaded {
         policies,
+        candidate,
         bundle_files,
         bundles: Arc::clone(&bundles),
         callers: CallerOutlook::new(Arc::clone(&live)),
@@ -134,8 +139,10 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         &live,
     )
     .map_err(StartError::BundleEndpoints)?;
+    let directories = [config.policies.clone()];
+    let directories = directories.into_iter().chain(config.candidate.clone());
     let watchers = Watchers {
-        _reloader: Reloader::start(&config.policies, reloaded).map_err(StartError::Thread)?,
+        _reloader: Reloader::start(directories, reloaded).map_err(StartError::Thread)?,
         _revocations: revocations.watch().map_err(StartError::Thread)?,
         _own: own.keeping,
     };

@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn config(mesh: &Mesh) -> Config {
     let any_port = || Listen::Tcp("127.0.0.1:0".parse().unwrap());
     Config {
+        candidate: None,
         policies: mesh.policies(),
         trust_domain: None,
         trust_bundles: vec![(trust_domain(), mesh.bundle())],

@@ -17,7 +17,7 @@ use callgate_policy::{
 use ring::digest::{Context, SHA256};
 
 use crate::{
-    health::Health,
+    health::{Health, Loads},
     live::{Live, Policies},
     settle::settled,
     svid::hex,
@@ -32,10 +32,21 @@ pub use read::{read_sources, read_tests};
 pub struct PolicyStore {
     directory: PathBuf,
     options: LoadOptions,
+    role: Role,
     live: Arc<Live>,
     health: Arc<Health>,
     /// What was last taken or refused.
     seen: Option<Seen>,
+}
+
+/// What the policies of a directory are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// They decide.
+    Enforced,
+    /// They are tried beside those that decide. Whatever is wrong with them, the server
+    /// is as ready as without.
+    Candidate,
 }
 
 /// What a directory holds, or why that cannot be told; enough to see a change.
@@ -52,12 +63,14 @@ impl PolicyStore {
     pub const fn new(
         directory: PathBuf,
         options: LoadOptions,
+        role: Role,
         live: Arc<Live>,
         health: Arc<Health>,
     ) -> Self {
         Self {
             directory,
             options,
+            role,
             live,
             health,
             seen: None,
@@ -82,7 +95,7 @@ impl PolicyStore {
         match read {
             Ok(sources) => self.take(&seen, &sources, now),
             Err(error) => {
-                tracing::error!(%error, "policies cannot be read");
+                tracing::error!(%error, role = self.role.as_str(), "policies cannot be read");
                 self.refuse(error.to_string());
             }
         }
@@ -110,15 +123,19 @@ impl PolicyStore {
         match load(sources, &options) {
             Ok(loaded) => {
                 let counts = loaded.counts;
-                self.live.set_policies(Policies {
+                let policies = Policies {
                     set: loaded.policies,
                     counts,
                     trust_domain: loaded.trust_domain,
                     digest,
-                });
-                self.health
-                    .change(|condition| condition.policies.taken(now));
+                };
+                match self.role {
+                    Role::Enforced => self.live.set_policies(policies),
+                    Role::Candidate => self.live.set_candidate(policies),
+                }
+                self.change(|loads| loads.taken(now));
                 tracing::info!(
+                    role = self.role.as_str(),
                     documents = counts.documents,
                     services = counts.services,
                     rules = counts.rules,
@@ -134,8 +151,14 @@ impl PolicyStore {
     }
 
     fn refuse(&self, fault: String) {
-        self.health
-            .change(|condition| condition.policies.refused(fault));
+        self.change(|loads| loads.refused(fault));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Loads)) {
+        self.health.change(|condition| match self.role {
+            Role::Enforced => change(&mut condition.policies),
+            Role::Candidate => change(&mut condition.candidate),
+        });
     }
 
     fn digest(&self, sources: &[Source]) -> String {
@@ -155,6 +178,15 @@ impl PolicyStore {
             add(source.text());
         }
         hex(digest.finish().as_ref())
+    }
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforced => "enforced",
+            Self::Candidate => "candidate",
+        }
     }
 }
 

@@ -27,6 +27,7 @@ impl Fixture {
         let store = PolicyStore::new(
             directory.path().to_owned(),
             LoadOptions::default(),
+            Role::Enforced,
             Arc::clone(&live),
             Arc::clone(&health),
         );
@@ -224,4 +225,43 @@ fn the_revision_covers_names_texts_and_the_trust_domain() {
     ] {
         assert_ne!(first, other, "{what}");
     }
+}
+
+#[test]
+fn a_candidate_is_taken_beside_and_makes_nobody_less_ready() {
+    let mut fixture = Fixture::new();
+    fixture.write("a.yaml", &policy("a"));
+    assert_eq!(fixture.rescan(), Readiness::Ready);
+    let revision = fixture.revision();
+    let directory = tempfile::tempdir().unwrap();
+    let mut candidate = PolicyStore::new(
+        directory.path().to_owned(),
+        LoadOptions::default(),
+        Role::Candidate,
+        Arc::clone(&fixture.live),
+        Arc::clone(&fixture.health),
+    );
+    let mut look = |text: &str| {
+        fs::write(directory.path().join("b.yaml"), text).unwrap();
+        candidate.rescan(QUIET, now());
+        let snapshot = fixture.live.current();
+        let services = snapshot.candidate().map(|one| one.counts.services);
+        (
+            services,
+            fixture.health.condition().candidate.fault.is_some(),
+        )
+    };
+    assert_eq!(look("kind: Nonsense"), (None, true));
+    assert_eq!(
+        look(&(policy("b") + "---\n" + &policy("c"))),
+        (Some(2), false)
+    );
+    assert_eq!(
+        look("kind: Nonsense"),
+        (Some(2), true),
+        "the last good one stays"
+    );
+    assert_eq!(fixture.health.readiness(), Readiness::Ready);
+    assert_eq!(fixture.revision(), revision);
+    assert_eq!(fixture.services(), 1, "the enforced one is as it was");
 }
