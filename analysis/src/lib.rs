@@ -4,6 +4,7 @@
 //! nothing else: no server, no network. What is printed, and where files come from, is
 //! the command's affair (`cli/`).
 
+pub mod diff;
 pub mod figure;
 pub mod generate;
 pub mod import;

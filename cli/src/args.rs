@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     check::{CheckFormat, code},
     dev::Dev,
+    diff::DiffArgs,
     explain::{Identity, header},
     generate::GenerateArgs,
     identities::IdentitiesArgs,
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Identities(IdentitiesArgs),
     /// Write the least policy that allows what was recorded
     Generate(Box<GenerateArgs>),
+    /// Say which accesses a change of documents widens or narrows
+    Diff(Box<DiffArgs>),
     /// Decide recorded calls again, by other rules, and say what changes
     Replay(Box<ReplayArgs>),
     /// Translate the policies of another system, as far as both decide alike

@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod dev;
+mod diff;
 mod explain;
 mod generate;
 mod identities;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Identities(args) => identities::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dev(args) => dev::run(args.command),
     };

@@ -36,7 +36,7 @@ pub struct MeshSpec {
 }
 
 /// Whom a mesh believes. The default is nobody but the certificates themselves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustSpec {
     /// `spec.acceptedTrustDomains` with the mesh's own; callers of other domains are
     /// untrusted. Without it, every domain that there is a bundle for is accepted.
@@ -50,7 +50,7 @@ pub struct TrustSpec {
 }
 
 /// Callers that rules may also match under a name in another trust domain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AliasSpec {
     /// `as`: where the other name is; its path is the caller's own.
     pub other: TrustDomain,
@@ -59,7 +59,7 @@ pub struct AliasSpec {
 }
 
 /// A proxy that is believed when it says for whom it forwards a call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwarderSpec {
     /// `id`.
     pub id: SpiffeId,
@@ -70,7 +70,7 @@ pub struct ForwarderSpec {
 }
 
 /// A proxy that asks about services other than its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewaySpec {
     /// `id`.
     pub id: SpiffeId,

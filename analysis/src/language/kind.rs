@@ -40,6 +40,8 @@ pub(super) struct Verbs(HashMap<(String, Side), Access>);
 #[derive(Debug)]
 pub(super) struct Kinds {
     kinds: Vec<Kind>,
+    /// The methods of each kind, of plain requests.
+    methods: Vec<Vec<String>>,
     /// The kinds that each verb takes.
     verbs: HashMap<(String, Side), Vec<usize>>,
 }
@@ -52,13 +54,20 @@ impl Verbs {
 
     pub(super) fn finish(self) -> Kinds {
         let verbs: Vec<_> = self.0.into_iter().collect();
-        let (mut kinds, mut seen) = (Vec::new(), HashMap::new());
+        let (mut kinds, mut seen) = (Vec::new(), HashMap::<Vec<bool>, usize>::new());
+        let mut methods: Vec<Vec<String>> = Vec::new();
         let mut takes = vec![Vec::new(); verbs.len()];
         for kind in candidates(&verbs) {
             let taken: Vec<bool> = verbs.iter().map(|(_, access)| kind.is_of(access)).collect();
-            if seen.contains_key(&taken) {
+            let plain = kind.upgrade.is_none() && kind.content_type.is_none();
+            let method = plain.then(|| kind.method.clone());
+            if let Some(known) = seen.get(&taken) {
+                if let Some(list) = methods.get_mut(*known) {
+                    list.extend(method);
+                }
                 continue;
             }
+            methods.push(method.into_iter().collect());
             for (list, taken) in takes.iter_mut().zip(&taken) {
                 if *taken {
                     list.push(kinds.len());
@@ -70,6 +79,7 @@ impl Verbs {
         let keys = verbs.into_iter().map(|(key, _)| key);
         Kinds {
             kinds,
+            methods,
             verbs: keys.zip(takes).collect(),
         }
     }
@@ -101,8 +111,16 @@ fn candidates(verbs: &[((String, Side), Access)]) -> Vec<Kind> {
 }
 
 impl Kinds {
-    /// The kinds that all `accesses` take.
+    /// The methods of plain requests of a kind.
+    pub(super) fn methods(&self, kind: usize) -> &[String] {
+        self.methods.get(kind).map_or(&[], |methods| methods)
+    }
+
+    /// The kinds that all `accesses` take; without any, all there are.
     pub(super) fn of_all(&self, accesses: &[&Access]) -> Vec<usize> {
+        if accesses.is_empty() {
+            return (0..self.kinds.len()).collect();
+        }
         let mut lists = accesses.iter().map(|access| {
             let key = (access.to().verb(), access.side());
             self.verbs.get(&key).map_or(&[][..], |list| list)
@@ -143,6 +161,14 @@ impl Kind {
 
     pub(super) fn method(&self) -> &str {
         &self.method
+    }
+
+    pub(super) const fn upgrade(&self) -> Option<&str> {
+        self.upgrade
+    }
+
+    pub(super) const fn content_type(&self) -> Option<&str> {
+        self.content_type
     }
 
     /// Whether `access` takes requests of this kind.

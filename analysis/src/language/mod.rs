@@ -32,6 +32,8 @@ mod word;
 
 use std::collections::HashSet;
 
+use callgate_policy::PathOptions;
+
 pub use access::Access;
 pub use point::Point;
 
@@ -52,14 +54,25 @@ pub struct Language {
 impl Language {
     /// The language of `accesses`: of all that will be asked about.
     pub fn of<'a>(accesses: impl IntoIterator<Item = &'a Access>) -> Self {
-        let (mut vocabulary, mut kinds) = (Vocabulary::default(), kind::Verbs::default());
+        Self::with(accesses, [])
+    }
+
+    /// The same, and of shapes beside them.
+    pub(crate) fn with<'a>(
+        accesses: impl IntoIterator<Item = &'a Access>,
+        shapes: impl IntoIterator<Item = &'a Shape>,
+    ) -> Self {
+        let (mut vocabulary, mut verbs) = (Vocabulary::default(), kind::Verbs::default());
         for access in accesses {
             vocabulary.add(access.shape());
-            kinds.add(access);
+            verbs.add(access);
+        }
+        for shape in shapes {
+            vocabulary.add(shape);
         }
         Self {
             vocabulary,
-            kinds: kinds.finish(),
+            kinds: verbs.finish(),
         }
     }
 
@@ -101,26 +114,47 @@ impl Language {
     #[must_use]
     pub fn points(&self, accesses: &[&Access]) -> Vec<Point> {
         let shapes: Vec<&Shape> = accesses.iter().map(|access| access.shape()).collect();
-        let kinds = self.kinds.of_all(accesses);
-        self.points_of(&shapes, &kinds)
+        let questions = self.questions(&shapes, accesses, &[]);
+        questions.into_iter().map(|(_, point)| point).collect()
     }
 
-    /// The same for shapes, which come as these `kinds`.
-    fn points_of(&self, shapes: &[&Shape], kinds: &[usize]) -> Vec<Point> {
+    /// Of each length and kind of the requests that are of all `shapes` and come as all
+    /// `accesses` want, one, with the number of its kind. And the same with what services
+    /// of these `options` keep in their paths, at each place.
+    pub(crate) fn questions(
+        &self,
+        shapes: &[&Shape],
+        accesses: &[&Access],
+        options: &[PathOptions],
+    ) -> Vec<(usize, Point)> {
+        let kinds = self.kinds.of_all(accesses);
+        let mut questions = Vec::new();
         if kinds.is_empty() {
-            return Vec::new();
+            return questions;
         }
-        let mut points = Vec::new();
         let mut seen = HashSet::new();
         for slice in Slice::all(shapes, self.vocabulary.lengths()) {
             for texts in self.vocabulary.texts(shapes, &slice) {
-                // Two solutions may come to the same texts.
-                if seen.insert(texts.clone()) {
-                    let kinds = kinds.iter().map(|kind| self.kinds.kind(*kind));
-                    points.extend(kinds.filter_map(|kind| texts.point(kind)));
+                for texts in texts.kept(options) {
+                    // Two solutions may come to the same texts.
+                    if seen.insert(texts.clone()) {
+                        let point = |kind: &usize| texts.point(self.kinds.kind(*kind));
+                        let kinds = kinds.iter();
+                        questions.extend(kinds.filter_map(|kind| Some((*kind, point(kind)?))));
+                    }
                 }
             }
         }
-        points
+        questions
+    }
+
+    /// The methods of plain requests of this kind; none if others are of it.
+    pub(crate) fn methods_of(&self, kind: usize) -> &[String] {
+        self.kinds.methods(kind)
+    }
+
+    /// The kinds that `access` takes.
+    pub(crate) fn kinds_of(&self, access: &Access) -> Vec<usize> {
+        self.kinds.of_all(&[access])
     }
 }

@@ -27,6 +27,14 @@ impl Point {
             .request(Caller::Verified(&self.caller), service, &self.path)
     }
 
+    /// The same with a query.
+    pub(crate) fn with_query(&self, query: &str) -> Self {
+        Self {
+            path: format!("{}{query}", self.path),
+            ..self.clone()
+        }
+    }
+
     /// Who calls.
     #[must_use]
     pub const fn caller(&self) -> &SpiffeId {
@@ -44,6 +52,18 @@ impl Point {
     pub fn method(&self) -> &str {
         self.kind.method()
     }
+
+    /// The `upgrade` header.
+    #[must_use]
+    pub const fn upgrade(&self) -> Option<&str> {
+        self.kind.upgrade()
+    }
+
+    /// The `content-type` header.
+    #[must_use]
+    pub const fn content_type(&self) -> Option<&str> {
+        self.kind.content_type()
+    }
 }
 
 /// The call as the command line takes it: `GET /orders/7`, `GRPC shop.v1.Orders/Watch`,
@@ -51,5 +71,18 @@ impl Point {
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.write_call(&self.path, f)
+    }
+}
+
+#[cfg(test)]
+impl Point {
+    pub(crate) fn example(
+        caller: SpiffeId,
+        method: &str,
+        upgrade: Option<&'static str>,
+        segments: &[String],
+        slash: bool,
+    ) -> Self {
+        Self::new(caller, Kind::example(method, upgrade), segments, slash)
     }
 }

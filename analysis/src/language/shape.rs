@@ -1,10 +1,18 @@
 //! Accesses as words: what stands at each place of a caller and of a path.
 
-use std::ops::RangeInclusive;
+use std::{
+    hash::{Hash, Hasher},
+    ops::RangeInclusive,
+};
 
-use callgate_policy::{CallerPattern, CallerSegment, Operation, PathOptions, PathSegment, Side};
+use callgate_policy::{
+    CallerPattern, CallerSegment, Operation, PathOptions, PathSegment, Side, SpiffeId,
+};
 
-use super::word::{Variable, Word};
+use super::{
+    solve::{solve, value_in},
+    word::{Variable, Word},
+};
 
 /// Callers and paths of one access. Two that are equal mean the same, whatever their
 /// captures are called.
@@ -51,15 +59,7 @@ impl Shape {
     ) -> Self {
         let mut names = Vec::new();
         let caller = Places {
-            words: from
-                .parts()
-                .into_iter()
-                .map(|part| match part {
-                    CallerSegment::Literal(text) => Word::literal(text),
-                    CallerSegment::Any => Word::variable(unnamed(&mut names)),
-                    CallerSegment::Capture(name) => Word::variable(named(name, &mut names)),
-                })
-                .collect(),
+            words: caller_words(from, &mut names),
             tail: from.has_tail(),
         };
         let path = Places {
@@ -87,6 +87,98 @@ impl Shape {
         }
     }
 
+    /// Every request of callers that fit `from`.
+    pub(crate) fn of_callers(from: &CallerPattern) -> Self {
+        let mut shape = Self::everything(from.trust_domain());
+        let names = &mut shape.names;
+        shape.caller = Places {
+            words: caller_words(from, names),
+            tail: from.has_tail(),
+        };
+        shape
+    }
+
+    /// Every request of callers in this trust domain.
+    pub(crate) fn everything(trust_domain: &str) -> Self {
+        let any = Places {
+            words: Vec::new(),
+            tail: true,
+        };
+        Self {
+            trust_domain: trust_domain.to_owned(),
+            caller: any.clone(),
+            path: any,
+            slash: None,
+            names: Vec::new(),
+        }
+    }
+
+    /// The same of callers with the same paths in another trust domain.
+    pub(crate) fn in_domain(&self, trust_domain: &str) -> Self {
+        Self {
+            trust_domain: trust_domain.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// What is meant when this one caller calls, of any caller in `trust_domain`; none if
+    /// it is not meant.
+    pub(crate) fn as_called_by(&self, caller: &SpiffeId, trust_domain: &str) -> Option<Self> {
+        if caller.trust_domain() != self.trust_domain {
+            return None;
+        }
+        let texts: Vec<Word> = caller.segments().map(Word::literal).collect();
+        let slice = Slice {
+            caller: texts.len(),
+            path: self.path.words.len(),
+            slash: true,
+        };
+        let fits = self.caller.lengths(texts.len()).contains(&texts.len());
+        if !fits {
+            return None;
+        }
+        let (words, variables) = self.at(&slice, 0);
+        let equations: Vec<(Word, Word)> = words.iter().cloned().zip(texts).collect();
+        // Each variable of a caller is a whole segment, so there is one solution at most.
+        let solution = solve(&equations, variables, 0).list.into_iter().next()?;
+        let path = self.path.words.iter().map(|word| solution.apply(word));
+        Some(Self {
+            path: Places {
+                words: path.collect(),
+                tail: self.path.tail,
+            },
+            slash: self.slash,
+            names: self.names.clone(),
+            ..Self::everything(trust_domain)
+        })
+    }
+
+    /// Whether every path of `other` is one of these too, as far as a glance tells.
+    pub(crate) fn has_paths_of(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.path, &other.path);
+        let lengths = match (mine.tail, theirs.tail) {
+            (true, _) => mine.words.len() <= theirs.words.len(),
+            (false, true) => false,
+            (false, false) => mine.words.len() == theirs.words.len(),
+        };
+        let slash = self.slash.is_none() || self.slash == other.slash;
+        let repeats = |variable: &Variable| {
+            let all = self.words().filter_map(|word| word.unknown.as_ref());
+            all.filter(|(other, _)| other == variable).count() > 1
+        };
+        let mut pairs = mine.words.iter().zip(&theirs.words);
+        lengths
+            && slash
+            && pairs.all(|(mine, theirs)| match (&mine.unknown, &theirs.unknown) {
+                (None, _) => mine == theirs,
+                (Some((variable, _)), _) if repeats(variable) => false,
+                (Some(_), None) => value_in(mine, &theirs.prefix).is_some(),
+                (Some((_, mine_after)), Some((_, after))) => {
+                    theirs.prefix.starts_with(&mine.prefix) && after.ends_with(mine_after)
+                }
+            })
+    }
+
     /// Whether requests may be of both, as far as a glance tells.
     pub(crate) fn may_meet(&self, other: &Self) -> bool {
         self.trust_domain == other.trust_domain
@@ -95,7 +187,7 @@ impl Shape {
             && !matches!((self.slash, other.slash), (Some(a), Some(b)) if a != b)
     }
 
-    pub(super) fn trust_domain(&self) -> &str {
+    pub(crate) fn trust_domain(&self) -> &str {
         &self.trust_domain
     }
 
@@ -145,6 +237,17 @@ impl Shape {
     }
 }
 
+fn caller_words(from: &CallerPattern, names: &mut Vec<Option<String>>) -> Vec<Word> {
+    let parts = from.parts().into_iter();
+    parts
+        .map(|part| match part {
+            CallerSegment::Literal(text) => Word::literal(text),
+            CallerSegment::Any => Word::variable(unnamed(names)),
+            CallerSegment::Capture(name) => Word::variable(named(name, names)),
+        })
+        .collect()
+}
+
 fn unnamed(names: &mut Vec<Option<String>>) -> Variable {
     names.push(None);
     names.len() - 1
@@ -156,6 +259,27 @@ fn named(name: &str, names: &mut Vec<Option<String>>) -> Variable {
         names.push(Some(name.to_owned()));
         names.len() - 1
     })
+}
+
+/// What captures are called means nothing.
+impl PartialEq for Shape {
+    fn eq(&self, other: &Self) -> bool {
+        self.trust_domain == other.trust_domain
+            && self.caller == other.caller
+            && self.path == other.path
+            && self.slash == other.slash
+    }
+}
+
+impl Eq for Shape {}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.trust_domain.hash(state);
+        self.caller.hash(state);
+        self.path.hash(state);
+        self.slash.hash(state);
+    }
 }
 
 impl Places {

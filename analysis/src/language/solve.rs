@@ -130,7 +130,7 @@ fn equal(left: &Word, right: &Word, known: &Solution, longest: usize) -> Vec<Sol
 }
 
 /// What the variable of `word` is, if the word is `text`.
-fn value_in<'t>(word: &Word, text: &'t str) -> Option<&'t str> {
+pub(super) fn value_in<'t>(word: &Word, text: &'t str) -> Option<&'t str> {
     let (_, suffix) = word.unknown.as_ref()?;
     let value = text.strip_prefix(&*word.prefix)?.strip_suffix(&**suffix)?;
     (!value.is_empty()).then_some(value)

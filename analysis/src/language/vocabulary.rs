@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use callgate_policy::SpiffeId;
+use callgate_policy::{PathOptions, SpiffeId};
 
 use super::{
     Point, Shape,
@@ -177,6 +177,38 @@ impl NewTexts<'_> {
 }
 
 impl Texts {
+    /// These texts and, if some of `options` keep slashes or parameters, others with them
+    /// in each segment or instead of a slash between segments: what other readers would
+    /// read in another way.
+    pub(super) fn kept(self, options: &[PathOptions]) -> Vec<Self> {
+        let slashes = options.iter().any(|options| options.keep_encoded_slash);
+        let parameters = options.iter().any(|options| options.keep_parameters);
+        let mut all = Vec::new();
+        let kept = [(slashes, '/'), (parameters, ';')];
+        for (_, mark) in kept.iter().filter(|(kept, _)| *kept) {
+            for place in 0..self.path.len() {
+                let mut more = self.clone();
+                if let Some(text) = more.path.get_mut(place) {
+                    text.push(*mark);
+                    text.push_str("any");
+                }
+                all.push(more);
+            }
+        }
+        for count in 2..=self.path.len() {
+            for place in 0..=(self.path.len() - count) {
+                for (_, mark) in kept.iter().filter(|(kept, _)| *kept) {
+                    let mut more = self.clone();
+                    let joined: Vec<String> = more.path.drain(place..place + count).collect();
+                    more.path.insert(place, joined.join(&mark.to_string()));
+                    all.push(more);
+                }
+            }
+        }
+        all.insert(0, self);
+        all
+    }
+
     /// The request of this kind; none if no identity is spelled so.
     pub(super) fn point(&self, kind: &Kind) -> Option<Point> {
         let id = format!("spiffe://{}/{}", self.trust_domain, self.caller.join("/"));

@@ -25,7 +25,7 @@ use crate::{
 
 pub use error::ReadError;
 pub(crate) use read::{Listed, list_each, read};
-pub use read::{read_sources, read_tests};
+pub use read::{is_document_name, read_sources, read_tests};
 
 /// Keeps [`Live`] at what a directory holds.
 #[derive(Debug)]

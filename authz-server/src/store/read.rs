@@ -258,6 +258,13 @@ impl<'d> Walk<'d> {
     }
 }
 
+/// Whether a file of this name is a document of a directory: `*.yaml` and `*.yml`, but no
+/// tests.
+#[must_use]
+pub fn is_document_name(name: &[u8]) -> bool {
+    Wanted::Policies.is(name)
+}
+
 impl Wanted {
     /// By the name of a file.
     fn is(self, name: &[u8]) -> bool {

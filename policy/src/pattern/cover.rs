@@ -5,7 +5,8 @@ use super::{CallerPattern, CallerSegment};
 impl CallerPattern {
     /// Whether every ID that fits `other` fits this pattern as well. A name captured
     /// twice never stands for any two segments.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
         match self.exact() {
             // Of the members of a group most are exact, and there may be many.
             Some(id) => other.exact() == Some(id),
