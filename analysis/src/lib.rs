@@ -6,6 +6,7 @@
 
 pub mod diff;
 pub mod figure;
+pub mod format;
 pub mod generate;
 pub mod import;
 pub mod language;

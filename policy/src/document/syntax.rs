@@ -10,7 +10,7 @@ use super::{
     yaml,
 };
 
-pub use yaml::{Entry, Node, Style, Text, Value};
+pub use yaml::{Entry, Node, Style, Text, Value, plain::read_as};
 
 /// What one file holds.
 #[derive(Debug)]

@@ -4,8 +4,10 @@
 //! `no` is false and `0123` is 83. A document that means one thing here and another
 //! thing there is refused; so this knows the words of both.
 
-/// What somebody would read instead of the text: `a boolean`, `a number`, `a date`.
-pub(in crate::document) fn read_as(text: &str) -> Option<&'static str> {
+/// What somebody would read instead of an unquoted text: `a boolean`, `a number`, `a date`,
+/// `null`.
+#[must_use]
+pub fn read_as(text: &str) -> Option<&'static str> {
     // The longest of them is a timestamp with fraction and offset.
     const LONGEST: usize = 64;
     if text.len() > LONGEST {
