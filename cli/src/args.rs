@@ -10,12 +10,15 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     check::{CheckFormat, code},
+    completions::CompletionsArgs,
     dev::Dev,
     diff::DiffArgs,
     explain::{Identity, header},
+    fmt::FmtArgs,
     generate::GenerateArgs,
     identities::IdentitiesArgs,
     import::ImportArgs,
+    init::InitArgs,
     output::Format,
     replay::ReplayArgs,
     revocation::{RevocationsArgs, RevokeArgs},
@@ -39,6 +42,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say whether policies decide what their tests expect
     Test(Box<TestArgs>),
+    /// Write documents in one form, comments and all
+    Fmt(FmtArgs),
+    /// Make a directory with a policy, a test of it, and something to try them on
+    Init(InitArgs),
     /// Say how a call is decided, and by what
     Explain(Box<ExplainArgs>),
     /// Believe an identity or a certificate no longer
@@ -55,6 +62,10 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Translate the policies of another system, as far as both decide alike
     Import(Box<ImportArgs>),
+    /// Print the JSON Schema of documents, for editors
+    Schema,
+    /// Print what a shell needs to complete commands
+    Completions(CompletionsArgs),
     /// DEVELOPMENT ONLY: what stands in for a mesh that is not there
     Dev(DevArgs),
 }

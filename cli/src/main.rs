@@ -4,17 +4,21 @@
 
 mod args;
 mod check;
+mod completions;
 mod dev;
 mod diff;
 mod explain;
+mod fmt;
 mod generate;
 mod identities;
 mod import;
+mod init;
 mod logs;
 mod output;
 mod progress;
 mod replay;
 mod revocation;
+mod schema;
 mod serve;
 mod set;
 mod sources;
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Revoke(args) => revocation::revoke(&args),
@@ -42,6 +48,8 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Schema => schema::run(),
+        Command::Completions(args) => completions::run(&args),
         Command::Dev(args) => dev::run(args.command),
     };
     outcome.unwrap_or_else(|error| {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use callgate_policy::document::{Limits, Source};
-use callgate_server::store::read_sources;
+use callgate_server::store::{ReadError, read_sources, read_tests};
 
 /// Every document below `paths`, as one set, named so that an editor finds the file.
 ///
@@ -28,6 +28,30 @@ pub(crate) fn gather(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
         }
     }
     // A directory and a file in it are one file, not two documents of one name.
+    sources.sort_by(|a, b| a.name().cmp(b.name()));
+    sources.dedup_by(|a, b| a.name() == b.name());
+    Ok(sources)
+}
+
+/// Every document below `paths`, tests of policies too, each by itself.
+pub(crate) fn gather_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            sources.push(file(path)?);
+            continue;
+        }
+        for read in [read_sources, read_tests] {
+            match read(path) {
+                Ok(found) => sources.extend(found.into_iter().map(|source| {
+                    let name = path.join(source.name()).display().to_string();
+                    source.named(name)
+                })),
+                Err(ReadError::Empty { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
     sources.sort_by(|a, b| a.name().cmp(b.name()));
     sources.dedup_by(|a, b| a.name() == b.name());
     Ok(sources)

@@ -74,10 +74,10 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
     fn block(&mut self, node: &Node<'_>, indent: usize, end: usize) {
         match &node.value {
             Value::Map(entries) if !entries.is_empty() && self.is_long(node, indent) => {
-                self.map(entries, indent, end)
+                self.map(node, entries, indent, end);
             }
             Value::List(items) if !items.is_empty() && self.is_long(node, indent) => {
-                self.list(items, indent, end)
+                self.list(node, items, indent, end);
             }
             _ => {
                 self.start_line(indent);
@@ -86,10 +86,7 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
         }
     }
 
-    fn map(&mut self, entries: &[Entry<'_>], indent: usize, end: usize) {
-        let column = entries
-            .first()
-            .map_or(0, |entry| self.column(entry.key_span.bytes().start));
+    fn map(&mut self, node: &Node<'_>, entries: &[Entry<'_>], indent: usize, end: usize) {
         let nexts = entries
             .iter()
             .skip(1)
@@ -102,7 +99,7 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
             self.done = entry.key_span.bytes().end;
             self.value(entry, indent, end);
         }
-        self.comments_within(end, column, indent);
+        self.comments_within(node, end, indent);
     }
 
     /// The value of a key whose `:` has been written.
@@ -113,11 +110,11 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
         match &value.value {
             Value::Map(entries) if !entries.is_empty() && self.is_long(value, prefix) => {
                 self.end_line();
-                self.map(entries, inner, end);
+                self.map(value, entries, inner, end);
             }
             Value::List(items) if !items.is_empty() && self.is_long(value, prefix) => {
                 self.end_line();
-                self.list(items, inner, end);
+                self.list(value, items, inner, end);
             }
             _ => {
                 self.text.push(' ');
@@ -126,8 +123,7 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
         }
     }
 
-    fn list(&mut self, items: &[Node<'_>], indent: usize, end: usize) {
-        let column = items.first().map_or(0, |item| self.dash_column(item));
+    fn list(&mut self, node: &Node<'_>, items: &[Node<'_>], indent: usize, end: usize) {
         let nexts = items.iter().skip(1).map(|item| item.span.bytes().start);
         for (item, end) in items.iter().zip(nexts.chain([end])) {
             // Not between the `-` and what it is for.
@@ -136,7 +132,7 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
             self.text.push_str("- ");
             self.block(item, indent + STEP, end);
         }
-        self.comments_within(end, column, indent);
+        self.comments_within(node, end, indent);
     }
 
     /// A text, or something in brackets, and the end of its line.
@@ -193,10 +189,7 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
     /// it does not fit. `prefix` is what stands before it on its line.
     fn is_long(&mut self, node: &Node<'_>, prefix: usize) -> bool {
         let bytes = node.span.bytes();
-        let opens = self
-            .source
-            .get(bytes.start..)
-            .is_some_and(|rest| rest.starts_with(['[', '{']));
+        let opens = self.is_bracketed(node);
         let has_comment = self.comments.peek().is_some_and(|next| {
             let at = next.span.bytes().start;
             at < bytes.end && at >= bytes.start
@@ -217,12 +210,18 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
         }
     }
 
-    /// Comments before `end` that stand as far right as what `indent` is for.
-    fn comments_within(&mut self, end: usize, column: usize, indent: usize) {
-        let mut end = end;
-        if let Some(marker) = self.marker_before(end) {
-            end = marker;
-        }
+    /// Comments after the last entry of `node` that belong to it: before its bracket; or before
+    /// `end` and as far right as its entries.
+    fn comments_within(&mut self, node: &Node<'_>, end: usize, indent: usize) {
+        let bytes = node.span.bytes();
+        let (end, column) = if self.is_bracketed(node) {
+            (bytes.end, 0)
+        } else {
+            (
+                self.marker_before(end).unwrap_or(end),
+                self.column(bytes.start),
+            )
+        };
         while let Some(next) = self.comments.peek() {
             let at = next.span.bytes().start;
             if at >= end || self.column(at) < column {
@@ -232,6 +231,11 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
                 self.comment(comment, indent);
             }
         }
+    }
+
+    fn is_bracketed(&self, node: &Node<'_>) -> bool {
+        let text = self.source.get(node.span.bytes().start..);
+        text.is_some_and(|text| text.starts_with(['[', '{']))
     }
 
     fn marker_before(&self, end: usize) -> Option<usize> {
@@ -313,16 +317,6 @@ impl<'s, C: Iterator<Item = &'s Comment<'s>>> Printer<'s, C> {
     fn column(&self, at: usize) -> usize {
         let before = self.source.get(..at).unwrap_or_default();
         at - before.rfind('\n').map_or(0, |line| line + 1)
-    }
-
-    /// The column of the `-` before an item.
-    fn dash_column(&self, item: &Node<'_>) -> usize {
-        let before = self
-            .source
-            .get(..item.span.bytes().start)
-            .unwrap_or_default();
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        line.rfind("- ").unwrap_or(0)
     }
 }
 

@@ -45,6 +45,8 @@ fn is_plain(text: &str, in_brackets: bool) -> bool {
         && !brackets
         && !colon
         && !text.contains(" #")
+        // Lone indicators: not all readers agree that they are words here.
+        && !text.split(' ').any(|word| matches!(word, "" | "-" | "?" | ":"))
         && !text.starts_with("---")
         && !text.starts_with("...")
         && !text.ends_with(char::is_whitespace)
@@ -69,7 +71,7 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             c if is_printable(c) || !(c.is_control() || c.is_whitespace() || is_invisible(c)) => {
-                quoted.push(c)
+                quoted.push(c);
             }
             c if u32::from(c) <= 0xffff => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
@@ -184,7 +186,7 @@ fn broken(text: &str) -> Vec<String> {
         depth_of_quotes.read(word);
         match lines.last_mut() {
             Some(line) if !is_between || line.is_empty() => {
-                if index > 0 && !line.is_empty() || index > 0 && !is_between {
+                if index > 0 {
                     line.push(' ');
                 }
                 line.push_str(word);

@@ -6,7 +6,7 @@ use callgate_policy::{
         Findings, Limits, Source, Span, Specified,
         syntax::{Comment, Entry, Node, Syntax, Value},
     },
-    spec::{MeshSpec, RuleSpec, ServiceSpec},
+    spec::{Enforcement, MeshSpec, RuleSpec, ServiceSpec},
 };
 
 /// A set of documents as it is meant and as it is written.
@@ -114,8 +114,10 @@ impl Rule<'_> {
     }
 
     /// Whether it matches whenever one `from` and one `to` do, for as long as it stands.
-    pub(super) const fn is_unconditional(&self) -> bool {
+    pub(super) fn is_unconditional(&self) -> bool {
         self.spec.exception.is_none()
+            && self.spec.when.is_none()
+            && self.spec.enforcement == Enforcement::Enforce
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What is missing is told as an exception's own fault, so nothing is required here.
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "an exception",
     known: &["reason", "ticket", "approvedBy", "expires"],
     required: &[],

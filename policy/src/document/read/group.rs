@@ -11,7 +11,7 @@ use super::{
     values::{prose, texts},
 };
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "a `CallerGroup`",
     known: &["owner", "members"],
     required: &["members"],

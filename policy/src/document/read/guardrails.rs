@@ -14,13 +14,13 @@ use super::{
     values::word,
 };
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "`spec.guardrails`",
     known: &["shadow", "longestException", "forbiddenFrom"],
     required: &[],
 };
 
-const AUTHOR: Shape = Shape {
+pub(super) const AUTHOR: Shape = Shape {
     name: "an author",
     known: &["directory", "namespace", "forServices"],
     required: &["forServices"],

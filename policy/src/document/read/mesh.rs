@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{SpiffeIdError, TrustDomain, spec::Enforcement};
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "a `MeshPolicy`",
     known: &[
         "trustDomain",

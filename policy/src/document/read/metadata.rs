@@ -14,7 +14,7 @@ use super::{
 /// `namespace`, `labels` and `annotations` are checked and otherwise left to
 /// Kubernetes. What only its API server writes (`uid`, `managedFields`, …) is unknown:
 /// a policy is written by people, not exported from a cluster.
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "`metadata`",
     known: &["name", "namespace", "labels", "annotations"],
     required: &["name"],

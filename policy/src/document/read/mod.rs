@@ -157,3 +157,6 @@ fn unknown_kind(kind: &Written<'_>) -> Finding {
         (_, None) => finding.help(format!("a document is one of {}", one_of(&names))),
     }
 }
+
+#[cfg(test)]
+mod schema_tests;

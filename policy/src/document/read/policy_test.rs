@@ -21,13 +21,13 @@ use super::{
 };
 use crate::{Reason, Timestamp, Verdict};
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "a `PolicyTest`",
     known: &["now", "cases"],
     required: &["cases"],
 };
 
-const CASE: Shape = Shape {
+pub(super) const CASE: Shape = Shape {
     name: "a case",
     known: &[
         "name",
@@ -42,7 +42,7 @@ const CASE: Shape = Shape {
     required: &["name", "from", "to", "requests", "expect"],
 };
 
-const EXPECT: Shape = Shape {
+pub(super) const EXPECT: Shape = Shape {
     name: "`expect`",
     known: &["verdict", "reason", "rule", "enforced"],
     required: &["verdict"],

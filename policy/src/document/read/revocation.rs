@@ -15,7 +15,7 @@ use super::{
     values::{prose, unquoted},
 };
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "a `Revocation`",
     known: &["id", "certificateSha256", "reason", "revokedBy", "expires"],
     required: &["reason", "revokedBy"],

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::spec::Enforcement;
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: RULE,
     known: &["name", "from", "to", "when", "exception", "enforcement"],
     required: &["name", "from", "to"],

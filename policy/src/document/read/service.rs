@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{PathOptions, spec::Enforcement};
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     name: "a `ServicePolicy`",
     known: &[
         "services",
@@ -28,7 +28,7 @@ const SHAPE: Shape = Shape {
     required: &["services"],
 };
 
-const PATHS: Shape = Shape {
+pub(super) const PATHS: Shape = Shape {
     name: "`spec.paths`",
     known: &["encodedSlash", "parameters", "trailingSlash"],
     required: &[],

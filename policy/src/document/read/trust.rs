@@ -11,19 +11,19 @@ use super::{
 };
 use crate::TrustDomain;
 
-const ALIAS: Shape = Shape {
+pub(super) const ALIAS: Shape = Shape {
     name: "an alias",
     known: &["trustDomain", "as", "paths"],
     required: &["trustDomain", "as", "paths"],
 };
 
-const GATEWAY: Shape = Shape {
+pub(super) const GATEWAY: Shape = Shape {
     name: "a gateway",
     known: &["id", "forServices"],
     required: &["id", "forServices"],
 };
 
-const FORWARDER: Shape = Shape {
+pub(super) const FORWARDER: Shape = Shape {
     name: "a forwarder",
     known: &["id", "mayAssert", "forServices"],
     required: &["id", "mayAssert", "forServices"],
