@@ -109,9 +109,16 @@ impl Draft {
     /// Adds rules.
     pub(super) fn add(&mut self, target: &Target, action: Action, rules: Vec<Rule>) {
         self.declare(target);
-        let add = |to: &mut Rules| match action {
-            Action::Allow => to.allow.extend(rules.iter().cloned()),
-            Action::Deny => to.deny.extend(rules.iter().cloned()),
+        let add = |to: &mut Rules| {
+            let list = match action {
+                Action::Allow => &mut to.allow,
+                Action::Deny => &mut to.deny,
+            };
+            for rule in &rules {
+                if !list.contains(rule) {
+                    list.push(rule.clone());
+                }
+            }
         };
         match target {
             Target::Mesh => add(&mut self.mesh),

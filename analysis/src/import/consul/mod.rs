@@ -111,24 +111,34 @@ impl Import<'_, '_> {
         self.draft.declare(&target);
         for intention in Order::new(list).all() {
             let one = intention.one;
-            let wide = self.mesh_says(one);
-            // What a rule for every service lets in already can only be taken back by denying.
-            let action = if wide { Action::Deny } else { Action::Allow };
-            match (&intention.hidden_by, &one.effect) {
-                (Some(_), Effect::Deny) | (None, Effect::Deny) => {}
-                (Some(hiding), _) if !wide || hiding.effect == Effect::Allow => {}
-                (Some(hiding), _) => self.take_back(one, hiding, &intention.inner, &target),
-                (None, _) => match intention.conflict() {
-                    Some(finding) => self.draft.gap(finding, action, &target, self.report),
-                    None => {
-                        if !self.everywhere.contains(&one.at) {
-                            self.let_in(&intention, &target);
-                        }
-                        self.keep_out(&intention, &target);
-                    }
-                },
+            match (&one.effect, intention.hidden_by) {
+                (Effect::Deny, _) => {}
+                (_, Some(hiding)) if self.mesh_says(one) && hiding.effect != Effect::Allow => {
+                    self.take_back(one, hiding, &intention.inner, &target);
+                }
+                (_, Some(_)) if !self.mesh_says(one) => {}
+                _ => self.among_others(&intention, &target),
             }
         }
+    }
+
+    /// An intention that lets in, with more specific ones for some of its sources.
+    fn among_others(&mut self, intention: &effective::Effective<'_, '_>, target: &Target) {
+        let one = intention.one;
+        // What a rule for every service lets in can only be taken back by denying.
+        let action = if self.mesh_says(one) {
+            Action::Deny
+        } else {
+            Action::Allow
+        };
+        if let Some(finding) = intention.conflict() {
+            self.draft.gap(finding, action, target, self.report);
+            return;
+        }
+        if intention.hidden_by.is_none() && !self.everywhere.contains(&one.at) {
+            self.let_in(intention, target);
+        }
+        self.keep_out(intention, target);
     }
 
     /// Whether some rule of the mesh lets in by it, all or in part.
