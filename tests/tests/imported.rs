@@ -221,7 +221,7 @@ fn add_rbac(config: &mut Value) -> Result<()> {
             .iter()
             .find(|listener| listener["name"] == name.as_str());
         let mut copy = own.with_context(|| format!("no listener {name}"))?.clone();
-        copy["name"] = Value::from(rbac_listener(service));
+        *copy.get_mut("name").context("no name")? = Value::from(rbac_listener(service));
         let manager = "/filter_chains/0/filters/0/typed_config/http_filters";
         let filters = copy
             .pointer_mut(manager)
@@ -229,8 +229,9 @@ fn add_rbac(config: &mut Value) -> Result<()> {
             .context("no filters")?;
         let router = filters.pop().context("no router")?;
         let rbac: Value = serde_yaml_ng::from_str(&read(rbac)?)?;
-        *filters = rbac["http_filters"]
-            .as_array()
+        *filters = rbac
+            .get("http_filters")
+            .and_then(Value::as_array)
             .context("no filters in the case")?
             .clone();
         filters.push(router);

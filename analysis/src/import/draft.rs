@@ -208,7 +208,11 @@ impl Draft {
                           let in and kept out with it";
             report.push(Finding::new(Kind::Head, first.at, message).effect(effect));
         }
-        for rules in all() {
+        for rule in &self.mesh.deny {
+            let allowed = || all().flat_map(|rules| &rules.allow);
+            note_trailing_slash(rule, allowed, report);
+        }
+        for rules in self.services.values() {
             for rule in &rules.deny {
                 let allowed = || rules.allow.iter().chain(&self.mesh.allow);
                 note_trailing_slash(rule, allowed, report);

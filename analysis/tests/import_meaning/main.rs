@@ -6,6 +6,7 @@
 //! difference, both let in the same.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "in a test, a panic is the report"
