@@ -467,6 +467,15 @@ No rule allows this. ";
         "{other:?}"
     );
     assert_eq!(other.code, Some(0));
+    let revoked = explain("01JD8M3Q0000000000000000EE");
+    let expected = [
+        "recorded: DENIED identity-revoked by `leaked-key`   2026-11-22T12:00:00Z",
+        "\nDENIED identity-revoked   spiffe://example.org/ns/shop/sa/checkout → …/sa/orders",
+        "This caller is revoked: it is believed no longer, whatever the rules say.",
+    ];
+    for expected in expected {
+        assert!(revoked.stdout.contains(expected), "{}", revoked.stdout);
+    }
     for (id, expected) in [
         ("01JD8M3Q0000000000000000CC", "cannot be told again"),
         (

@@ -45,6 +45,7 @@ fuzz! {
     check_response: 5_000 inputs,
     rule: 5_000 inputs,
     document: 1_000 inputs,
+    policy_test: 1_000 inputs,
     check_request: 1_000 inputs,
     trust_bundle: 1_000 inputs,
 }

@@ -8,7 +8,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, anyhow, bail};
 use callgate_analysis::log::{LogReader, Record, Recorded, Undecidable};
-use callgate_policy::{Caller, Reason, Request, Verdict};
+use callgate_policy::{Caller, Reason, Request, SpiffeId, Verdict};
 
 use super::{Explainer, Explanation, Parties, exit, human, json};
 use crate::{
@@ -44,7 +44,13 @@ fn told(
     let cannot = |why: Undecidable| anyhow!("this decision cannot be told again: {why}");
     let recorded = Recorded::of(record).map_err(cannot)?;
     let request = recorded.request(&documents.policies).map_err(cannot)?;
-    let parties = parties(&request);
+    // Of a caller that was refused for its identity, the record may still say who it was.
+    let named = record.source.id.as_deref();
+    let named = named.and_then(|id| SpiffeId::parse(id).ok());
+    let parties = Parties {
+        from: parties(&request).from.or(named.as_ref()),
+        ..parties(&request)
+    };
     let called = parties.from.into_iter().chain(parties.forwarder);
     let explainer = Explainer::new(documents, called.chain(request.service));
     let call = format!("{} {}", record.method, record.path)
@@ -87,7 +93,8 @@ fn heading(args: &ExplainArgs, record: &Record<'_>, told: &Explanation<'_>) -> S
         record.id.escape_debug(),
         record.revision.escape_debug(),
     );
-    let outcome = outcome(record.verdict, record.reason, record.rule.as_deref());
+    let by = record.rule.as_deref().or(record.revocation.as_deref());
+    let outcome = outcome(record.verdict, record.reason, by);
     let let_pass = if record.verdict == Verdict::Deny && !record.enforced {
         ", but let pass (shadow)"
     } else {
@@ -108,8 +115,9 @@ fn heading(args: &ExplainArgs, record: &Record<'_>, told: &Explanation<'_>) -> S
     text
 }
 
-fn outcome(verdict: Verdict, reason: Reason, rule: Option<&str>) -> String {
-    let by = rule.map_or_else(String::new, |rule| format!(" by `{}`", rule.escape_debug()));
+/// `DENIED deny-rule` and by what: the rule, or the revocation.
+fn outcome(verdict: Verdict, reason: Reason, by: Option<&str>) -> String {
+    let by = by.map_or_else(String::new, |name| format!(" by `{}`", name.escape_debug()));
     match verdict {
         Verdict::Allow => format!("ALLOWED{by}"),
         Verdict::Deny => format!("DENIED {reason}{by}"),

@@ -62,7 +62,10 @@ pub(crate) fn headline(names: &ShortNames, told: &Explanation<'_>, colour: bool)
         Reason::Allow => String::new(),
         reason => format!(" {reason}"),
     };
-    let from = told.parties.from.map_or("nobody known", SpiffeId::as_str);
+    let from = told
+        .parties
+        .from
+        .map_or("an unknown caller", SpiffeId::as_str);
     let by = told.parties.forwarder.map(|id| names.short(id));
     let by = by.map_or_else(String::new, |forwarder| format!("{forwarder} → "));
     let to = told.to.map_or_else(
