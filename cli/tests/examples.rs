@@ -139,13 +139,19 @@ fn failed(spec: &PolicySetSpec, tests: &[PolicyTest]) -> usize {
 
 /// The set without each of its rules in turn, by the name of the rule.
 fn without_one(spec: &PolicySetSpec) -> Vec<(String, PolicySetSpec)> {
+    let sizes: Vec<usize> = lists(&mut spec.clone())
+        .iter()
+        .map(|rules| rules.len())
+        .collect();
     let mut sets = Vec::new();
-    for list in 0..lists(&mut spec.clone()).len() {
-        let count = lists(&mut spec.clone())[list].len();
-        for rule in 0..count {
+    for (list, size) in sizes.into_iter().enumerate() {
+        for rule in 0..size {
             let mut without = spec.clone();
-            let name = lists(&mut without)[list].remove(rule).name;
-            sets.push((name, without));
+            let removed = lists(&mut without)
+                .into_iter()
+                .nth(list)
+                .map(|rules| rules.remove(rule));
+            sets.push((removed.unwrap().name, without));
         }
     }
     sets

@@ -445,6 +445,13 @@ fn a_recorded_decision_is_told_again() {
             "policy-unavailable",
             "GET",
         ),
+        record(
+            "01JD8M3Q0000000000000000EE",
+            "Deny",
+            "identity-revoked",
+            "GET",
+        )
+        .replace("\"path\"", "\"revocation\": \"leaked-key\", \"path\""),
     ]
     .join("\n");
     let dir = directory(&[("policies/orders.yaml", ORDERS), ("decisions.jsonl", &log)]);
@@ -474,7 +481,7 @@ No rule allows this. ";
         "This caller is revoked: it is believed no longer, whatever the rules say.",
     ];
     for expected in expected {
-        assert!(revoked.stdout.contains(expected), "{}", revoked.stdout);
+        assert!(revoked.stdout.contains(expected), "{revoked:?}");
     }
     for (id, expected) in [
         ("01JD8M3Q0000000000000000CC", "cannot be told again"),
