@@ -22,7 +22,11 @@ pub(super) fn check(scope: &Scope<'_>, remarks: &mut Remarks) {
         for verb in &verbs {
             let lines = (plain.rule.at_to(plain.to), verb.rule.at_to(verb.to));
             let is_own = scope.allow.iter().any(|rule| plain.is_of(rule));
-            if !is_own || told.contains(&lines) || !is_bare(plain.access.to(), verb.access.to()) {
+            if !is_own
+                || !plain.rule.decides()
+                || told.contains(&lines)
+                || !is_bare(plain.access.to(), verb.access.to())
+            {
                 continue;
             }
             if let Some(point) = taken(scope, plain, verb) {
@@ -78,7 +82,8 @@ fn taken(scope: &Scope<'_>, plain: &Way<'_>, verb: &Way<'_>) -> Option<Point> {
             .allowed
             .iter()
             .any(|way| way.line() != plain.line() && way.access.holds(point));
-        let denied = scope.denied.iter().any(|way| way.access.holds(point));
+        let mut denied = scope.denied.iter().filter(|way| way.rule.decides());
+        let denied = denied.any(|way| way.access.holds(point));
         !elsewhere && !denied
     })
 }

@@ -60,7 +60,8 @@ fn detour<'s, 'a>(scope: &'s Scope<'a>, deny: &Way<'_>) -> Option<Detour<'s, 'a>
         .filter(|(_, segment)| matches!(segment, PathSegment::Literal(text) if text.chars().any(|c| c.is_ascii_alphabetic())))
         .map(|(index, _)| index)
         .collect();
-    scope.allowed.iter().find_map(|allow| {
+    let mut deciding = scope.allowed.iter().filter(|way| way.rule.decides());
+    deciding.find_map(|allow| {
         let point = scope.language.meet(&allow.access, &deny.access)?;
         segments.iter().rev().find_map(|&index| {
             let path = swapped(point.path(), index)?;

@@ -73,12 +73,13 @@ fn whole(
         Some(by) => finding.related(by.name, "this one does"),
         None => finding,
     };
-    let condition = rule.spec.exception.map_or(
-        "",
-        |_| "; its exception ends nothing, because the other one goes on",
-    );
+    let limit = match (&rule.spec.exception, &rule.spec.when) {
+        (Some(_), _) => "; its exception ends nothing, because the other one goes on",
+        (_, Some(_)) => "; its condition keeps nobody out, because the other one has none",
+        (None, None) => "",
+    };
     finding.help(format!(
-        "remove it, or narrow the other one if that is wider than was meant{condition}"
+        "remove it, or narrow the other one if that is wider than was meant{limit}"
     ))
 }
 

@@ -113,11 +113,14 @@ impl Rule<'_> {
         self.to.get(index).copied().unwrap_or(self.name)
     }
 
+    /// Whether it decides anything: a rule in Shadow does not.
+    pub(super) fn decides(&self) -> bool {
+        self.spec.enforcement == Enforcement::Enforce
+    }
+
     /// Whether it matches whenever one `from` and one `to` do, for as long as it stands.
     pub(super) fn is_unconditional(&self) -> bool {
-        self.spec.exception.is_none()
-            && self.spec.when.is_none()
-            && self.spec.enforcement == Enforcement::Enforce
+        self.spec.exception.is_none() && self.spec.when.is_none() && self.decides()
     }
 }
 
