@@ -48,4 +48,5 @@ fuzz! {
     policy_test: 1_000 inputs,
     check_request: 1_000 inputs,
     trust_bundle: 1_000 inputs,
+    decision_log: 2_000 inputs,
 }

@@ -186,8 +186,10 @@ impl Upgrade {
 }
 
 /// Exactly `application/grpc` or `application/grpc+…` (gRPC over HTTP/2, "Requests"),
-/// as the proxy recognises it: no parameters, no second content type.
-fn is_grpc(content_type: &str) -> bool {
+/// as the proxy recognises it: no parameters, no second content type. To rules, nothing
+/// else is gRPC.
+#[must_use]
+pub fn is_grpc(content_type: &str) -> bool {
     match content_type.strip_prefix("application/grpc") {
         Some("") => true,
         Some(rest) => rest

@@ -37,7 +37,7 @@ pub mod document;
 
 pub use binding::{BindingError, check_captures};
 pub use build::BuildError;
-pub use call::Ambiguity;
+pub use call::{Ambiguity, is_grpc};
 pub use condition::{
     Condition, ConditionError, ConditionFault, ConditionFinding, ConditionFindingKind, Header,
     Headers, Input, InputPart, Inputs, NoHeaders, Unreadable,

@@ -1,9 +1,13 @@
 //! Level 3 of the table: the gRPC service over a socket, asked as the filter asks and as
-//! Envoy's own `ext_authz` does.
+//! Envoy's own `ext_authz` does. What was recorded is decided again, and comes out alike.
 
-use std::{collections::BTreeMap, fs, path::Path, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, fs, io::Cursor, path::Path, rc::Rc, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use callgate_analysis::{
+    log::Undecidable,
+    replay::{Replay, Window},
+};
 use callgate_filter::{Exchange, Flow, Plugin};
 use callgate_policy::TrustDomain;
 use callgate_server::serve::{Config, Listen, Running, start};
@@ -115,10 +119,43 @@ impl Level {
             let drained = server.running.drain(PATIENCE).await;
             ensure!(drained.requests && drained.records, "{drained:?}");
             let log = fs::read_to_string(decision_log(world, self.directory.path()))?;
+            decided_again(world, log.clone())?;
             records.insert(world, Records::parse(&log)?);
         }
         Ok((self.table, records))
     }
+}
+
+/// Decides what was recorded again, by the documents that decided it: everything must come
+/// out as it was, but for what a record does not hold.
+fn decided_again(world: World, log: String) -> Result<()> {
+    let Some(loaded) = world.load()? else {
+        return Ok(());
+    };
+    let lines = log.lines().count() as u64;
+    let mut replay = Replay::new(&loaded.policies, Window::default());
+    replay.read(Cursor::new(log.into_bytes()))?;
+    let replayed = replay.finish();
+    ensure!(
+        replayed.records == lines && replayed.odd.count() == 0,
+        "{world:?}: {} of {lines} records, {:?}",
+        replayed.records,
+        replayed.odd
+    );
+    ensure!(
+        replayed.changed() == 0 && replayed.other_reason == 0,
+        "{world:?}: {} for another reason, {:#?}",
+        replayed.other_reason,
+        replayed.changes
+    );
+    for (why, (count, first)) in &replayed.undecided {
+        let known = matches!(
+            why,
+            Undecidable::Query | Undecidable::MayHaveForwarded | Undecidable::ForwardedForUnknown
+        );
+        ensure!(known, "{world:?}: {count} because {why}, first {first:?}");
+    }
+    Ok(())
 }
 
 /// What the filter sends.

@@ -404,3 +404,53 @@ fn forwarded_calls_are_decided_as_the_server_would_hear_them() {
         Ok((Reason::IdentityInvalid, true))
     );
 }
+
+#[test]
+fn conditions_hold_for_what_was_recorded() {
+    let orders = "  allow:\n    - name: reports\n      from: [/ns/shop/sa/checkout]\n      \
+                  to: [\"GET /reports/**\"]\n      when: request.headers[\"x-purpose\"] == \"reporting\" \
+                  && request.query[\"k\"] == \"v\"\n";
+    let text = format!(
+        "kind: MeshPolicy\nmetadata: {{name: mesh}}\nspec: {{trustDomain: example.org}}\n---\n\
+         kind: ServicePolicy\nmetadata: {{name: orders}}\nspec:\n  services: [/ns/shop/sa/orders]\n\
+         {orders}"
+    );
+    let set = load(&[Document::new("all.yaml", text)], &LoadOptions::default())
+        .unwrap()
+        .policies;
+    let with_inputs = |inputs: Value| with(&[("path", json!("/reports/7")), ("inputs", inputs)]);
+    let not_recorded = |part, name: &str| {
+        Err(Undecidable::NotRecorded {
+            part,
+            name: name.to_owned(),
+        })
+    };
+    let header = |value: Value| json!({"headers": {"x-purpose": value}});
+    let both = |value: &str| json!({"headers": {"x-purpose": "reporting"}, "query": {"k": value}});
+    let cases = [
+        (both("v"), Ok((Reason::Allow, true))),
+        (both("w"), Ok((Reason::NoRule, true))),
+        (header(json!("curiosity")), Ok((Reason::NoRule, true))),
+        (header(json!(null)), Ok((Reason::NoRule, true))),
+        (
+            header(json!({"unreadable": "not-utf8"})),
+            Ok((Reason::NoRule, true)),
+        ),
+        (
+            header(json!("reporting")),
+            not_recorded(InputPart::Query, "k"),
+        ),
+        (json!({}), not_recorded(InputPart::Header, "x-purpose")),
+    ];
+    for (inputs, expected) in cases {
+        let got = again(&set, &with_inputs(inputs.clone()));
+        assert_eq!(got, expected, "{inputs}");
+    }
+    // A rule with a condition elsewhere makes no other call undecided.
+    assert_eq!(again(&set, &with(&[])), Ok((Reason::NoRule, true)));
+    let why = Undecidable::NotRecorded {
+        part: InputPart::Header,
+        name: "x-purpose".to_owned(),
+    };
+    assert_eq!(why.to_string(), "header x-purpose is not recorded");
+}

@@ -16,7 +16,9 @@ mod peer;
 
 use std::sync::Arc;
 
-use callgate_policy::{Caller, Decision, PolicySet, Reason, Request, SpiffeId, Timestamp, Verdict};
+use callgate_policy::{
+    Caller, Decision, PolicySet, Reason, Request, SpiffeId, Timestamp, Verdict, is_grpc,
+};
 use callgate_wire::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 
 use self::{
@@ -260,7 +262,7 @@ fn noted<'a>(
         shadow: None,
         candidate: None,
         host: call.host,
-        grpc: call.is_grpc(),
+        grpc: call.content_type.is_some_and(is_grpc),
         traceparent: call.traceparent,
         proxy: call.proxy,
         revision: snapshot.revision(),

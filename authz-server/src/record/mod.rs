@@ -85,7 +85,7 @@ pub struct Record<'a> {
     pub candidate: Option<&'a Decision<'a>>,
     /// The authority that was asked for.
     pub host: &'a str,
-    /// Whether the caller speaks gRPC.
+    /// Whether the call is gRPC to rules. The proxy, which answers it, is less strict.
     pub grpc: bool,
     /// The request's `traceparent`.
     pub traceparent: Option<&'a str>,
