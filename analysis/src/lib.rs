@@ -13,6 +13,7 @@ pub mod language;
 pub mod lint;
 pub mod log;
 pub mod names;
+pub mod reach;
 pub mod replay;
 pub mod suite;
 pub mod trial;

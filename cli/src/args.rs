@@ -124,7 +124,7 @@ valid set of documents to decide by."
 )]
 pub(crate) struct ExplainArgs {
     /// Who calls: a SPIFFE ID, or the path of one in the mesh's own trust domain
-    #[arg(long, value_name = "ID", required_unless_present_any = ["decision"])]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["decision", "who_can", "what_can"])]
     pub(crate) from: Option<Identity>,
 
     /// Who passes the call on for that caller, in the same form: a forwarder of the
@@ -133,12 +133,12 @@ pub(crate) struct ExplainArgs {
     pub(crate) forwarder: Option<Identity>,
 
     /// The service that is called, in the same form
-    #[arg(long, value_name = "ID", required_unless_present_any = ["decision"])]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["decision", "what_can"])]
     pub(crate) to: Option<Identity>,
 
     /// The call, as one argument: `GET /orders/7`, `GRPC shop.v1.Orders/Watch`,
     /// `WEBSOCKET /ui/live`
-    #[arg(value_name = "CALL", required_unless_present_any = ["decision"])]
+    #[arg(value_name = "CALL", required_unless_present_any = ["decision", "who_can", "what_can"])]
     pub(crate) call: Option<RequestLine>,
 
     /// Explain a call that was recorded instead, by the id that its answer carried
@@ -154,6 +154,22 @@ pub(crate) struct ExplainArgs {
     /// The decision log that it is recorded in; may be packed; `-` is standard input
     #[arg(long, value_name = "FILE", requires = "decision")]
     pub(crate) log: Option<PathBuf>,
+
+    /// List who can make this call to the service
+    #[arg(
+        long,
+        value_name = "CALL",
+        conflicts_with_all = ["from", "forwarder", "call", "decision", "all_rules", "what_can"]
+    )]
+    pub(crate) who_can: Option<RequestLine>,
+
+    /// List what this caller can do, at every service or at the one after --to
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["from", "forwarder", "call", "decision", "all_rules", "headers"]
+    )]
+    pub(crate) what_can: Option<Identity>,
 
     /// Say how every rule about the service fared
     #[arg(long)]

@@ -16,6 +16,7 @@ mod init;
 mod logs;
 mod output;
 mod progress;
+mod reach;
 mod replay;
 mod revocation;
 mod schema;

@@ -19,7 +19,7 @@ const MAX_TRIES: usize = 200;
 
 /// What a condition says, wherever it stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Predicate {
+pub(crate) struct Predicate {
     /// An error in it makes a deny rule match and an allow rule not.
     denies: bool,
     text: String,
@@ -28,7 +28,7 @@ pub(super) struct Predicate {
 }
 
 impl Predicate {
-    pub(super) fn of(when: &WhenSpec, side: Side, from: &str, to: &str) -> Self {
+    pub(crate) fn of(when: &WhenSpec, side: Side, from: &str, to: &str) -> Self {
         let binds = !when.condition.captures().is_empty();
         Self {
             denies: side == Side::Deny,
@@ -37,13 +37,13 @@ impl Predicate {
         }
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 }
 
 /// The rules that decide about one service, where these predicates hold and no others.
-pub(super) fn assuming(
+pub(crate) fn assuming(
     world: &World<'_>,
     service: &SpiffeId,
     assumed: &BTreeSet<Predicate>,
@@ -99,15 +99,15 @@ fn ways(rule: &RuleSpec, side: Side, assumed: &BTreeSet<Predicate>) -> Vec<RuleS
 
 /// What a request may have besides, so that conditions come out in one way or another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extras {
-    pub(super) headers: BTreeMap<String, String>,
+pub(crate) struct Extras {
+    pub(crate) headers: BTreeMap<String, String>,
     /// As in a request target, with `?` where there is any.
-    pub(super) query: String,
+    pub(crate) query: String,
 }
 
 /// What is tried for the conditions of `ways`: nothing, and each of their headers and
 /// parameters with the texts that stand in them.
-pub(super) fn tries<'w>(ways: impl Iterator<Item = &'w Way<'w>>) -> Vec<Extras> {
+pub(crate) fn tries<'w>(ways: impl Iterator<Item = &'w Way<'w>>) -> Vec<Extras> {
     let (mut names, mut values) = (BTreeSet::new(), BTreeSet::new());
     for when in ways.filter_map(|way| way.rule.when.as_ref()) {
         let headers = when.condition.headers().into_iter();

@@ -13,15 +13,15 @@
 //! nothing is shown that is not so.
 
 mod change;
-mod condition;
+pub(crate) mod condition;
 mod forwarded;
 mod report;
 mod settings;
-mod survey;
+pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
-mod way;
-mod world;
+pub(crate) mod way;
+pub(crate) mod world;
 
 use std::collections::BTreeSet;
 

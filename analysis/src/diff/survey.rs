@@ -34,11 +34,11 @@ const MAX_MOMENTS: usize = 64;
 const MAX_ASSUMED: usize = 1_000;
 
 /// One service in both versions.
-pub(super) struct Survey<'v> {
-    pub(super) service: &'v SpiffeId,
-    pub(super) old: World<'v>,
-    pub(super) new: World<'v>,
-    pub(super) language: Language,
+pub(crate) struct Survey<'v> {
+    pub(crate) service: &'v SpiffeId,
+    pub(crate) old: World<'v>,
+    pub(crate) new: World<'v>,
+    pub(crate) language: Language,
     /// Now, and when exceptions and revocations end.
     moments: Vec<Timestamp>,
     /// Trust domains of callers, with one that nobody names.
@@ -57,15 +57,15 @@ pub(super) struct Survey<'v> {
 type Assumed = HashMap<BTreeSet<Predicate>, Rc<(PolicySet, PolicySet)>>;
 
 /// One service in one version.
-pub(super) struct World<'v> {
-    pub(super) version: &'v Version,
-    pub(super) policy: Option<&'v ServiceSpec>,
-    pub(super) ways: Vec<Way<'v>>,
+pub(crate) struct World<'v> {
+    pub(crate) version: &'v Version,
+    pub(crate) policy: Option<&'v ServiceSpec>,
+    pub(crate) ways: Vec<Way<'v>>,
 }
 
 /// What a request is asked about for.
 #[derive(Clone, Copy)]
-pub(super) enum Subject<'w> {
+pub(crate) enum Subject<'w> {
     /// An allow rule.
     Allow(&'w Way<'w>),
     /// A deny rule of the other version, that is about what an allow rule is about.
@@ -82,40 +82,40 @@ pub(super) enum Subject<'w> {
 }
 
 /// Requests that are decided differently.
-pub(super) struct Found<'w> {
-    pub(super) subject: Subject<'w>,
+pub(crate) struct Found<'w> {
+    pub(crate) subject: Subject<'w>,
     /// The version of the allow rule, or of the deny rule without one.
-    pub(super) is_new: bool,
-    pub(super) party: Party<'w>,
-    pub(super) run: Run,
+    pub(crate) is_new: bool,
+    pub(crate) party: Party<'w>,
+    pub(crate) run: Run,
     /// The kinds of requests.
-    pub(super) kinds: BTreeSet<usize>,
-    pub(super) point: Point,
+    pub(crate) kinds: BTreeSet<usize>,
+    pub(crate) point: Point,
 }
 
 /// A time during which both versions differ in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Run {
-    pub(super) levels: (Level, Level),
+pub(crate) struct Run {
+    pub(crate) levels: (Level, Level),
     /// Now, if there is none.
-    pub(super) from: Option<Timestamp>,
+    pub(crate) from: Option<Timestamp>,
     /// For good, if there is none.
-    pub(super) until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// How much may still be asked.
-pub(super) struct Budget {
-    pub(super) left: usize,
+pub(crate) struct Budget {
+    pub(crate) left: usize,
 }
 
 /// A question: what is in all of these shapes.
-pub(super) struct Region<'r> {
-    pub(super) shapes: Vec<&'r Shape>,
-    pub(super) accesses: Vec<&'r Access>,
+pub(crate) struct Region<'r> {
+    pub(crate) shapes: Vec<&'r Shape>,
+    pub(crate) accesses: Vec<&'r Access>,
 }
 
 impl<'v> World<'v> {
-    fn of(version: &'v Version, service: &SpiffeId) -> Self {
+    pub(crate) fn of(version: &'v Version, service: &SpiffeId) -> Self {
         let mut services = version.services().iter();
         let policy = services.find(|policy| policy.services.contains(service));
         Self {
@@ -125,7 +125,7 @@ impl<'v> World<'v> {
         }
     }
 
-    pub(super) fn options(&self) -> PathOptions {
+    pub(crate) fn options(&self) -> PathOptions {
         self.policy
             .map_or_else(PathOptions::default, |policy| policy.paths)
     }
@@ -138,11 +138,11 @@ impl<'v> World<'v> {
         self.of_side(Side::Deny).map(Way::key).collect()
     }
 
-    pub(super) fn of_side(&self, side: Side) -> impl Iterator<Item = &Way<'v>> {
+    pub(crate) fn of_side(&self, side: Side) -> impl Iterator<Item = &Way<'v>> {
         self.ways.iter().filter(move |way| way.side() == side)
     }
 
-    pub(super) fn lets_pass(&self) -> bool {
+    pub(crate) fn lets_pass(&self) -> bool {
         let identity = self.version.mesh().map(|mesh| mesh.identity);
         self.version.fallback(self.policy) == Enforcement::Shadow
             || identity == Some(Enforcement::Shadow)
@@ -167,7 +167,7 @@ fn trust(version: &Version) -> TrustSpec {
 
 impl<'v> Survey<'v> {
     /// What has to be looked at; nothing, if both versions are the same.
-    pub(super) fn of(
+    pub(crate) fn of(
         service: &'v SpiffeId,
         old: &'v Version,
         new: &'v Version,
@@ -211,7 +211,7 @@ impl<'v> Survey<'v> {
     }
 
     /// Everything that differs.
-    pub(super) fn findings(&self, budget: &mut Budget) -> Vec<Found<'_>> {
+    pub(crate) fn findings(&self, budget: &mut Budget) -> Vec<Found<'_>> {
         let mut asked = Asking {
             survey: self,
             budget,
@@ -229,17 +229,17 @@ impl<'v> Survey<'v> {
     }
 
     /// Whether whatever was asked stands for everything else.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.language.is_exact() && self.moments.len() <= MAX_MOMENTS
     }
 
-    pub(super) fn world(&self, is_new: bool) -> &World<'v> {
+    pub(crate) fn world(&self, is_new: bool) -> &World<'v> {
         if is_new { &self.new } else { &self.old }
     }
 
     /// When both versions differ about a request, where these conditions hold and no
     /// others.
-    pub(super) fn runs(
+    pub(crate) fn runs(
         &self,
         point: &Point,
         party: Party<'_>,
@@ -376,8 +376,8 @@ fn language(old: &World<'_>, new: &World<'_>, others: &[Shape]) -> Language {
 }
 
 /// What was asked so far.
-pub(super) struct Asking<'w, 'v, 'b> {
-    pub(super) survey: &'w Survey<'v>,
+pub(crate) struct Asking<'w, 'v, 'b> {
+    pub(crate) survey: &'w Survey<'v>,
     budget: &'b mut Budget,
     found: Vec<Found<'w>>,
 }
@@ -473,7 +473,7 @@ impl<'w, 'v: 'w> Asking<'w, 'v, '_> {
         self.ask(&region, Subject::Everything, true, Party::Unverified);
     }
 
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         region: &Region<'_>,
         subject: Subject<'w>,
@@ -514,7 +514,7 @@ impl<'w, 'v: 'w> Asking<'w, 'v, '_> {
 
 impl Subject<'_> {
     /// The conditions of the rules that it is about.
-    pub(super) fn assumed(&self) -> BTreeSet<Predicate> {
+    pub(crate) fn assumed(&self) -> BTreeSet<Predicate> {
         let (one, other) = match self {
             Self::Allow(way) | Self::Deny(way) | Self::Revoked { allow: way } => (Some(way), None),
             Self::Denied { allow, deny } => (Some(allow), Some(deny)),

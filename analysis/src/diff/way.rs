@@ -11,33 +11,33 @@ use super::{RulePlace, condition::Predicate};
 
 /// A pattern of `from` with a line of `to`, and where they stand.
 #[derive(Debug)]
-pub(super) struct Way<'v> {
-    pub(super) rule: &'v RuleSpec,
-    pub(super) file: &'v str,
-    pub(super) from: &'v FromSpec,
-    pub(super) pattern: &'v CallerPattern,
-    pub(super) to: &'v ToSpec,
-    pub(super) of_mesh: bool,
-    pub(super) access: Access,
+pub(crate) struct Way<'v> {
+    pub(crate) rule: &'v RuleSpec,
+    pub(crate) file: &'v str,
+    pub(crate) from: &'v FromSpec,
+    pub(crate) pattern: &'v CallerPattern,
+    pub(crate) to: &'v ToSpec,
+    pub(crate) of_mesh: bool,
+    pub(crate) access: Access,
     /// What must hold besides.
-    pub(super) predicate: Option<Predicate>,
+    pub(crate) predicate: Option<Predicate>,
     /// What callers have to be besides: by an alias, another name of theirs fits.
-    pub(super) alias: Option<Alias>,
+    pub(crate) alias: Option<Alias>,
 }
 
 /// An alias under which a rule is about somebody.
 #[derive(Debug)]
-pub(super) struct Alias {
+pub(crate) struct Alias {
     /// The rule's own shape, in the trust domain of the caller.
     shape: Shape,
     /// The callers who have the alias.
     callers: Shape,
-    pub(super) trust_domain: String,
+    pub(crate) trust_domain: String,
 }
 
 /// What makes two ways the same, wherever they stand.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key<'w> {
+pub(crate) struct Key<'w> {
     /// Deny rules of the mesh and of a service differ in what they do.
     rank: u8,
     verb: String,
@@ -56,7 +56,7 @@ struct Rules<'v> {
 
 impl<'v> Way<'v> {
     /// Every way into the rules that decide about a service of this policy.
-    pub(super) fn all(mesh: Option<&'v MeshSpec>, policy: Option<&'v ServiceSpec>) -> Vec<Self> {
+    pub(crate) fn all(mesh: Option<&'v MeshSpec>, policy: Option<&'v ServiceSpec>) -> Vec<Self> {
         let options = policy.map_or_else(PathOptions::default, |policy| policy.paths);
         let of_mesh = mesh.map(|mesh| (&mesh.allow, &mesh.deny, &*mesh.file, true));
         let of_service = policy.map(|one| (&one.allow, &one.deny, &*one.file, false));
@@ -76,7 +76,7 @@ impl<'v> Way<'v> {
     }
 
     /// What all requests that go this way have in common.
-    pub(super) fn shapes(&self) -> Vec<&Shape> {
+    pub(crate) fn shapes(&self) -> Vec<&Shape> {
         match &self.alias {
             None => vec![self.access.shape()],
             Some(alias) => vec![&alias.shape, &alias.callers],
@@ -85,7 +85,7 @@ impl<'v> Way<'v> {
 
     /// What requests have in common that this one caller makes, whoever is said to be the
     /// caller.
-    pub(super) fn called_by(&self, caller: &SpiffeId, trust_domain: &str) -> Option<Shape> {
+    pub(crate) fn called_by(&self, caller: &SpiffeId, trust_domain: &str) -> Option<Shape> {
         if let Some(alias) = &self.alias {
             alias.callers.as_called_by(caller, trust_domain)?;
             return alias.shape.as_called_by(caller, trust_domain);
@@ -93,7 +93,7 @@ impl<'v> Way<'v> {
         self.access.shape().as_called_by(caller, trust_domain)
     }
 
-    pub(super) fn key(&self) -> Key<'_> {
+    pub(crate) fn key(&self) -> Key<'_> {
         Key {
             rank: match (self.side(), self.of_mesh) {
                 (Side::Allow, _) => 0,
@@ -109,27 +109,27 @@ impl<'v> Way<'v> {
 
     /// Whether the rule may be about a request; of other names of the caller, not all is
     /// looked at.
-    pub(super) fn may_hold(&self, point: &Point) -> bool {
+    pub(crate) fn may_hold(&self, point: &Point) -> bool {
         match &self.alias {
             None => self.access.holds(point),
             Some(alias) => alias.trust_domain == point.caller().trust_domain(),
         }
     }
 
-    pub(super) fn expires(&self) -> Option<Timestamp> {
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
         self.rule.exception.map(|exception| exception.expires)
     }
 
-    pub(super) const fn side(&self) -> Side {
+    pub(crate) const fn side(&self) -> Side {
         self.access.side()
     }
 
     /// The path of the line, as written.
-    pub(super) fn path(&self) -> &'v str {
+    pub(crate) fn path(&self) -> &'v str {
         self.to.text.split_once(' ').map_or("", |(_, path)| path)
     }
 
-    pub(super) fn place(&self, is_new: bool) -> RulePlace {
+    pub(crate) fn place(&self, is_new: bool) -> RulePlace {
         RulePlace {
             is_new,
             denies: self.side() == Side::Deny,

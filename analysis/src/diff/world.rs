@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use callgate_policy::{
-    BuildError, Caller, CallerPattern, IdentityFault, PolicySet, SpiffeId, Timestamp, TrustDomain,
-    Verdict,
+    BuildError, Caller, CallerPattern, IdentityFault, PolicySet, Request, SpiffeId, Timestamp,
+    TrustDomain, Verdict,
     document::{Revocation, Specified},
     spec::{Enforcement, MeshSpec, PolicySetSpec, ServiceSpec},
 };
@@ -25,7 +25,7 @@ pub struct Version {
 
 /// Who calls in a request: those that a [`Point`] names, or others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Party<'a> {
+pub(crate) enum Party<'a> {
     /// The caller itself.
     Direct,
     /// A proxy that forwards its calls.
@@ -40,12 +40,12 @@ pub(super) enum Party<'a> {
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    pub(super) point: &'a Point,
-    pub(super) party: Party<'a>,
-    pub(super) service: &'a SpiffeId,
-    pub(super) at: Timestamp,
-    pub(super) extras: Option<&'a Extras>,
+pub(crate) struct Asked<'a> {
+    pub(crate) point: &'a Point,
+    pub(crate) party: Party<'a>,
+    pub(crate) service: &'a SpiffeId,
+    pub(crate) at: Timestamp,
+    pub(crate) extras: Option<&'a Extras>,
 }
 
 impl Version {
@@ -82,29 +82,34 @@ impl Version {
         }
     }
 
-    pub(super) const fn trust_domain(&self) -> Option<&TrustDomain> {
+    pub(crate) const fn trust_domain(&self) -> Option<&TrustDomain> {
         self.trust_domain.as_ref()
     }
 
-    pub(super) const fn mesh(&self) -> Option<&MeshSpec> {
+    /// What decides.
+    pub(crate) const fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    pub(crate) const fn mesh(&self) -> Option<&MeshSpec> {
         self.spec.mesh.as_ref()
     }
 
-    pub(super) fn services(&self) -> &[ServiceSpec] {
+    pub(crate) fn services(&self) -> &[ServiceSpec] {
         &self.spec.services
     }
 
-    pub(super) fn revocations(&self) -> &[Revocation] {
+    pub(crate) fn revocations(&self) -> &[Revocation] {
         &self.revocations
     }
 
     /// The identities that are revoked, and until when.
-    pub(super) const fn revoked(&self) -> &HashMap<SpiffeId, Vec<Option<Timestamp>>> {
+    pub(crate) const fn revoked(&self) -> &HashMap<SpiffeId, Vec<Option<Timestamp>>> {
         &self.revoked
     }
 
     /// What becomes of calls that nobody but Shadow lets pass.
-    pub(super) fn fallback(&self, policy: Option<&ServiceSpec>) -> Enforcement {
+    pub(crate) fn fallback(&self, policy: Option<&ServiceSpec>) -> Enforcement {
         match (policy, self.mesh()) {
             (Some(policy), _) => policy.enforcement,
             (None, Some(mesh)) => mesh.unpolicied,
@@ -113,17 +118,17 @@ impl Version {
     }
 
     /// Whether `service` hears what this proxy says of others.
-    pub(super) fn believes(&self, proxy: &SpiffeId, service: &SpiffeId) -> bool {
+    pub(crate) fn believes(&self, proxy: &SpiffeId, service: &SpiffeId) -> bool {
         self.policies.is_forwarder(proxy, service)
     }
 
     /// What this version says to a request.
-    pub(super) fn answer(&self, asked: &Asked<'_>) -> Answer {
+    pub(crate) fn answer(&self, asked: &Asked<'_>) -> Answer {
         self.answer_by(&self.policies, asked)
     }
 
     /// What it would say if `policies` were its rules.
-    pub(super) fn answer_by(&self, policies: &PolicySet, asked: &Asked<'_>) -> Answer {
+    pub(crate) fn answer_by(&self, policies: &PolicySet, asked: &Asked<'_>) -> Answer {
         let Asked {
             point,
             party,
@@ -148,6 +153,16 @@ impl Version {
             },
             Party::Unverified => Caller::Unverified(IdentityFault::Missing),
         };
+        self.decide_by(policies, request, at)
+    }
+
+    /// The same of any request.
+    pub(crate) fn decide_by(
+        &self,
+        policies: &PolicySet,
+        mut request: Request<'_>,
+        at: Timestamp,
+    ) -> Answer {
         if self.is_revoked(&request.caller, at) {
             request.caller = Caller::Unverified(IdentityFault::Revoked);
         }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use callgate_policy::{
-    CallerPattern, CallerSegment, Operation, PathOptions, PathSegment, Side, SpiffeId,
+    CallerPattern, CallerSegment, CanonicalPath, Operation, PathOptions, PathSegment, Side,
+    SpiffeId,
 };
 
 use super::{
@@ -151,6 +152,77 @@ impl Shape {
             names: self.names.clone(),
             ..Self::everything(trust_domain)
         })
+    }
+
+    /// Every request with this path, of callers in this trust domain.
+    pub(crate) fn of_path<'s>(
+        trust_domain: &str,
+        segments: impl Iterator<Item = &'s str>,
+        slash: bool,
+    ) -> Self {
+        Self {
+            path: Places {
+                words: segments.map(Word::literal).collect(),
+                tail: false,
+            },
+            slash: Some(slash),
+            ..Self::everything(trust_domain)
+        }
+    }
+
+    /// The patterns of the callers who are meant when this path is called: what the path
+    /// captures stands for them too. None, if the path is not meant.
+    pub(crate) fn callers_of_path(&self, path: &Self) -> Vec<String> {
+        let slice = Slice {
+            caller: self.caller.words.len(),
+            path: path.path.words.len(),
+            slash: true,
+        };
+        if !self.path.may_meet(&path.path) {
+            return Vec::new();
+        }
+        let (words, variables) = self.at(&slice, 0);
+        let (caller, mine) = words.split_at(slice.caller.min(words.len()));
+        let theirs = path.path.words.iter().cloned();
+        let equations: Vec<(Word, Word)> = mine.iter().cloned().zip(theirs).collect();
+        let solutions = solve(&equations, variables, 0).list.into_iter();
+        let mut patterns: Vec<String> = solutions
+            .map(|solution| {
+                let words = caller.iter().map(|word| solution.apply(word));
+                let segments: String = words.map(|word| self.segment(&word, "*")).collect();
+                let tail = if self.caller.tail { "/**" } else { "" };
+                format!("spiffe://{}{segments}{tail}", self.trust_domain)
+            })
+            .collect();
+        patterns.dedup();
+        patterns
+    }
+
+    /// The path, as a rule would write it.
+    pub(crate) fn path_text(&self) -> String {
+        let words = self.path.words.iter();
+        let segments: String = words.map(|word| self.segment(word, "{any}")).collect();
+        match (self.path.tail, self.slash) {
+            (true, _) => segments + "/**",
+            (false, _) if segments.is_empty() => "/".to_owned(),
+            (false, Some(true)) => segments + "/",
+            (false, _) => segments,
+        }
+    }
+
+    fn segment(&self, word: &Word, any: &str) -> String {
+        let spelled = |text: &str| match text {
+            "" => String::new(),
+            text => CanonicalPath::spell([text], false).split_off(1),
+        };
+        let prefix = spelled(&word.prefix);
+        match &word.unknown {
+            None => format!("/{prefix}"),
+            Some((variable, suffix)) => match self.name(*variable) {
+                None => format!("/{prefix}{any}{}", spelled(suffix)),
+                Some(name) => format!("/{prefix}{{{name}}}{}", spelled(suffix)),
+            },
+        }
     }
 
     /// Whether every path of `other` is one of these too, as far as a glance tells.

@@ -20,11 +20,17 @@ pub(crate) use identity::Identity;
 use crate::{
     args::ExplainArgs,
     output::{Format, colour, print},
-    revocation,
+    reach, revocation,
     set::Documents,
 };
 
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    if let Some(call) = &args.who_can {
+        return reach::who(args, call);
+    }
+    if let Some(caller) = &args.what_can {
+        return reach::what(args, caller);
+    }
     let documents = Documents::read(&args.policies, args.trust_domain.as_ref())?;
     match (&args.decision, &args.log) {
         (Some(id), Some(log)) => recorded::run(args, &documents, id, log),
