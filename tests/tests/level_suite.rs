@@ -70,7 +70,7 @@ fn the_table_runs_as_tests_of_policies() {
 /// The first rule that matches alone is the one that decides.
 fn agree(policies: &PolicySet, rules: &Rules<'_>, test: &PolicyTest) {
     for case in &test.cases {
-        let [from] = &case.from[..] else {
+        let ([from], [line]) = (&case.from[..], &case.requests[..]) else {
             panic!("{case:?}")
         };
         let caller = match &case.forwarder {
@@ -80,7 +80,7 @@ fn agree(policies: &PolicySet, rules: &Rules<'_>, test: &PolicyTest) {
             },
             None => Caller::Verified(from),
         };
-        let asked = case.requests[0].request.with(&case.headers);
+        let asked = line.request.with(&case.headers);
         let request = asked.by(caller, Some(&case.to));
         let now = case.now.unwrap_or_else(clock::now);
         let decision = policies.decide(&request, now);
