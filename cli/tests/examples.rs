@@ -69,6 +69,14 @@ fn nothing_in_an_example_is_warned_of() {
     }
 }
 
+#[test]
+fn every_example_is_in_the_one_form() {
+    for example in examples() {
+        let outcome = callgate_on(&example, &["fmt", "--check"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    }
+}
+
 /// Runs a command on an example from somewhere else.
 fn callgate_on(example: &Path, args: &[&str]) -> Outcome {
     let elsewhere = directory(&[]);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use callgate_policy::{Decision, Request, Timestamp, spec::ToSpec};
 
-use crate::trial::{Placed, Rules};
+use crate::trial::{OneLine, Placed, Rules};
 
 /// What cases met.
 #[derive(Debug)]
@@ -26,8 +26,15 @@ type Key<'r> = (&'r str, u32, &'r str);
 #[derive(Debug, Default)]
 struct Met {
     rule: bool,
-    /// For each line of `to`.
-    lines: Vec<bool>,
+    lines: Vec<Line>,
+}
+
+/// Whether calls met one line of `to`.
+#[derive(Debug)]
+enum Line {
+    Met,
+    /// Not yet; compiled once a call comes near.
+    Unmet(Option<Box<OneLine>>),
 }
 
 /// A part of something, counted.
@@ -72,7 +79,8 @@ impl<'r> Coverage<'r> {
         let placed: Vec<_> = all
             .into_iter()
             .map(|placed| {
-                let lines = vec![false; placed.rule.to.len()];
+                let lines = placed.rule.to.iter().map(|_| Line::Unmet(None));
+                let lines = lines.collect();
                 (placed, Met { rule: false, lines })
             })
             .collect();
@@ -101,8 +109,7 @@ impl<'r> Coverage<'r> {
         };
         met.rule = true;
         for (index, line) in met.lines.iter_mut().enumerate() {
-            // What was met needs no second look.
-            *line = *line || self.rules.is_met_by_line(*placed, index, request, now);
+            line.meet(self.rules, *placed, index, request, now);
         }
     }
 
@@ -120,7 +127,7 @@ impl<'r> Coverage<'r> {
     pub fn lines(&self) -> Share {
         let lines = || self.placed.iter().flat_map(|(_, met)| &met.lines);
         Share {
-            met: lines().filter(|met| **met).count(),
+            met: lines().filter(|line| matches!(line, Line::Met)).count(),
             of: lines().count(),
         }
     }
@@ -130,7 +137,7 @@ impl<'r> Coverage<'r> {
         self.placed.iter().filter_map(|(placed, met)| {
             let lines = placed.rule.to.iter().zip(&met.lines);
             let lines: Vec<_> = lines
-                .filter(|(_, met)| !**met)
+                .filter(|(_, line)| matches!(line, Line::Unmet(_)))
                 .map(|(line, _)| line)
                 .collect();
             (!lines.is_empty()).then_some(Unmet {
@@ -139,6 +146,30 @@ impl<'r> Coverage<'r> {
                 lines,
             })
         })
+    }
+}
+
+impl Line {
+    fn meet<'r>(
+        &mut self,
+        rules: &Rules<'r>,
+        placed: Placed<'r>,
+        index: usize,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) {
+        let (Self::Unmet(compiled), Some(service)) = (&mut *self, request.service) else {
+            return;
+        };
+        if compiled.as_ref().is_none_or(|one| one.service() != service) {
+            *compiled = rules.one_line(placed, index, service).map(Box::new);
+        }
+        if compiled
+            .as_ref()
+            .is_some_and(|one| one.is_about(request, now))
+        {
+            *self = Self::Met;
+        }
     }
 }
 

@@ -100,6 +100,13 @@ pub struct Told {
     pub story: MissStory,
 }
 
+/// A rule with one of its lines, compiled: for who asks about many calls.
+#[derive(Debug)]
+pub struct OneLine {
+    set: PolicySet,
+    service: SpiffeId,
+}
+
 impl<'s> Rules<'s> {
     /// The rules of `spec`.
     #[must_use]
@@ -180,25 +187,22 @@ impl<'s> Rules<'s> {
         })
     }
 
-    /// Whether a rule is about `request` by its line of `to` at `index`. Whether its
-    /// exception has ended does not matter.
+    /// A rule with one line of its `to`, the one at `index`, for calls to `service`.
     #[must_use]
-    pub fn is_met_by_line(
+    pub fn one_line(
         &self,
         placed: Placed<'s>,
         index: usize,
-        request: &Request<'_>,
-        now: Timestamp,
-    ) -> bool {
-        let Some(line) = placed.rule.to.get(index) else {
-            return false;
-        };
+        service: &SpiffeId,
+    ) -> Option<OneLine> {
         let rule = RuleSpec {
-            to: vec![line.clone()],
+            to: vec![placed.rule.to.get(index)?.clone()],
             ..placed.rule.clone()
         };
-        let outcome = self.outcome(placed, rule, request, now);
-        matches!(outcome, Some(Outcome::Matches | Outcome::Expired))
+        Some(OneLine {
+            set: self.alone(placed, placed.side, rule, service)?,
+            service: service.clone(),
+        })
     }
 
     fn outcome(
@@ -209,12 +213,7 @@ impl<'s> Rules<'s> {
         now: Timestamp,
     ) -> Option<Outcome> {
         let set = self.alone(placed, placed.side, rule, request.service?)?;
-        match set.decide(request, now).reason {
-            Reason::Allow | Reason::DenyRule => Some(Outcome::Matches),
-            Reason::ExceptionExpired => Some(Outcome::Expired),
-            Reason::NoRule => Some(Outcome::Misses),
-            _ => None,
-        }
+        Outcome::of(&set, request, now)
     }
 
     /// What a rule lacks is told of allow rules, and of a rule that matches nothing is
@@ -291,6 +290,36 @@ impl<'s> Rules<'s> {
             services: vec![policy],
         };
         PolicySet::build(spec).ok()
+    }
+}
+
+impl Outcome {
+    /// What a set of one rule says. None if the request is refused before the rule is
+    /// looked at.
+    fn of(set: &PolicySet, request: &Request<'_>, now: Timestamp) -> Option<Self> {
+        match set.decide(request, now).reason {
+            Reason::Allow | Reason::DenyRule => Some(Self::Matches),
+            Reason::ExceptionExpired => Some(Self::Expired),
+            Reason::NoRule => Some(Self::Misses),
+            _ => None,
+        }
+    }
+}
+
+impl OneLine {
+    /// Whether the rule is about `request`, a call to the same service, by this line.
+    /// Whether its exception has ended does not matter.
+    #[must_use]
+    pub fn is_about(&self, request: &Request<'_>, now: Timestamp) -> bool {
+        let outcome = Outcome::of(&self.set, request, now);
+        request.service == Some(&self.service)
+            && matches!(outcome, Some(Outcome::Matches | Outcome::Expired))
+    }
+
+    /// The service that it is for.
+    #[must_use]
+    pub const fn service(&self) -> &SpiffeId {
+        &self.service
     }
 }
 

@@ -136,7 +136,10 @@ fn a_rule_that_matches_tells_by_which_lines_and_what_it_captures() {
     assert!(told.story.checks.iter().all(|check| check.passed));
     assert_eq!(told.failed, None);
     let met: Vec<_> = (0..4)
-        .filter(|line| rules.is_met_by_line(writes, *line, &request, now()))
+        .filter(|line| {
+            let one = rules.one_line(writes, *line, &to);
+            one.is_some_and(|one| one.is_about(&request, now()))
+        })
         .collect();
     assert_eq!(met, [1, 2]);
 }
