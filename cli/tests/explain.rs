@@ -500,6 +500,71 @@ No rule allows this. ";
     }
 }
 
+/// The line that is shown to be added, where it is shown, makes the call allowed.
+#[test]
+fn the_line_to_add_lets_exactly_this_in() {
+    let policy = "\
+kind: ServicePolicy
+metadata: {name: orders}
+spec:
+  services: [spiffe://x/orders]
+  allow:
+    - name: block
+      from:
+        - spiffe://x/web
+      to:
+        - GET /block/{id}
+        - GET /other
+    - name: flow
+      from: [spiffe://x/web]
+      to: [GET /flow, \"GET /flow/{id}\"]
+    - name: first
+      from: [spiffe://x/api]
+      to: [GET /first]   # with a comment
+";
+    let cases = [
+        ("spiffe://x/web", "DELETE /block/7", true),
+        ("spiffe://x/other", "GET /block/7", true),
+        ("spiffe://x/web", "DELETE /flow/7", true),
+        ("spiffe://x/other", "GET /flow", true),
+        ("spiffe://x/api", "DELETE /first", false),
+    ];
+    for (from, call, is_shown) in cases {
+        let dir = directory(&[("policies/orders.yaml", policy)]);
+        let args = ["explain", "--from", from, "--to", "spiffe://x/orders", call];
+        let refused = callgate(dir.path(), &args);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let shown: Vec<&str> = refused.stdout.lines().collect();
+        let Some(at) = shown.iter().position(|line| line.starts_with("  + ")) else {
+            assert!(!is_shown, "{}", refused.stdout);
+            continue;
+        };
+        assert!(is_shown, "{}", refused.stdout);
+        let number = |line: &str| -> usize {
+            let number = line.get(4..).and_then(|rest| rest.split('|').next());
+            number.unwrap().trim().parse().unwrap()
+        };
+        let after = number(shown[at - 1]);
+        let text = shown[at].split_once("|  ").unwrap().1;
+        let mut lines: Vec<String> = policy.lines().map(str::to_owned).collect();
+        // What is shown lost the spaces that all of the rule begin with.
+        let added = format!("    {text}");
+        if shown[at - 1].starts_with("  - ") {
+            lines[after - 1] = added;
+        } else {
+            lines.insert(after, added);
+        }
+        let mended = directory(&[("policies/orders.yaml", &lines.join("\n"))]);
+        let allowed = callgate(mended.path(), &args);
+        assert_eq!(
+            allowed.code,
+            Some(0),
+            "{call}: {}\n{allowed:?}",
+            refused.stdout
+        );
+    }
+}
+
 #[test]
 fn a_long_rule_is_shown_by_what_matters() {
     let lines: Vec<String> = (0..40).map(|n| format!("        - GET /{n}")).collect();

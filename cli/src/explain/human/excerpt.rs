@@ -20,8 +20,16 @@ struct Shown<'a> {
     rule: &'a RuleSpec,
     /// Lines to look at.
     marked: Vec<u32>,
-    /// A line to add, and after which one.
-    added: Option<(u32, String)>,
+    added: Option<Added>,
+}
+
+/// A line that would help.
+struct Added {
+    /// The line before it.
+    after: u32,
+    text: String,
+    /// It stands in the place of that line.
+    replaces: bool,
 }
 
 /// The excerpt; empty if no rule is near.
@@ -64,13 +72,37 @@ fn of_miss<'a>(explainer: &Explainer<'a>, told: &Explanation<'a>) -> Option<Show
         rule: placed.rule,
         marked: vec![miss.location.line],
         added: addition.and_then(|addition| {
-            let (after, text) = match addition {
-                Addition::From(text) => (miss.from.location.line, text),
-                Addition::To(text) => (miss.to.location.line, text),
+            let (after, key, text) = match addition {
+                Addition::From(text) => (miss.from.location.line, "from: [", text),
+                Addition::To(text) => (miss.to.location.line, "to: [", text),
             };
-            let indent = indent_of_entry(source.line(after)?)?;
-            Some((after, format!("{indent}- {text}")))
+            added(source.line(after)?, after, key, text)
         }),
+    })
+}
+
+/// `text` as one more entry of the list that `line` belongs to.
+fn added(line: &str, after: u32, key: &str, text: &str) -> Option<Added> {
+    if let Some(indent) = indent_of_entry(line) {
+        return Some(Added {
+            after,
+            text: format!("{indent}- {text}"),
+            replaces: false,
+        });
+    }
+    let list = line.trim_start().strip_prefix(key)?.trim_end();
+    // A bracket within means quotes or a comment, where only a parser knows its way.
+    let entries = list.strip_suffix(']').filter(|one| !one.contains(']'))?;
+    let entry = if text.contains(['{', '}', '[', ']', ',']) {
+        format!("\"{text}\"")
+    } else {
+        text.to_owned()
+    };
+    let indent = line.get(..line.len() - line.trim_start().len())?;
+    Some(Added {
+        after,
+        text: format!("{indent}{key}{entries}, {entry}]"),
+        replaces: true,
     })
 }
 
@@ -105,17 +137,16 @@ impl Shown<'_> {
             }
             before = Some(number);
             let content = text(self.source.line(number).unwrap_or_default());
-            let mark = if self.marked.contains(&number) {
-                '>'
-            } else {
-                ' '
+            let added = self.added.as_ref().filter(|added| added.after == number);
+            let mark = match added {
+                Some(added) if added.replaces => '-',
+                _ if self.marked.contains(&number) => '>',
+                _ => ' ',
             };
             let line = format!("  {mark} {number:width$} |  {content}");
             lines.push(line.trim_end().to_owned());
-            if let Some((after, added)) = &self.added
-                && *after == number
-            {
-                let line = format!("  + {:width$} |  {}", "", text(added));
+            if let Some(added) = added {
+                let line = format!("  + {:width$} |  {}", "", text(&added.text));
                 lines.push(painted(&line, "32", colour));
             }
         }
