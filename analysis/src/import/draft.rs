@@ -42,6 +42,8 @@ pub(super) struct Rule {
     /// Everybody if `None`; in deny rules only.
     pub(super) from: Option<Vec<Shape>>,
     pub(super) to: Vec<Call>,
+    /// A condition in CEL.
+    pub(super) when: Option<String>,
 }
 
 /// Some methods of a path.
@@ -97,11 +99,12 @@ impl Draft {
         for gap in gaps {
             self.gap(gap, statement.action, statement.target, report);
         }
-        let rules = grouped(cases).into_iter().map(|(from, to)| Rule {
+        let rules = grouped(cases).into_iter().map(|group| Rule {
             name: statement.name.to_owned(),
             at: statement.at,
-            from,
-            to,
+            from: group.from,
+            to: group.to,
+            when: group.when,
         });
         self.add(statement.target, statement.action, rules.collect());
     }
@@ -323,34 +326,41 @@ pub(super) fn calls(case: &Case) -> Vec<Call> {
     distinct(paths).into_iter().map(call).collect()
 }
 
-type From = Option<Vec<Shape>>;
+/// Cases that make one rule.
+struct Group {
+    /// Everybody if `None`.
+    from: Option<Vec<Shape>>,
+    to: Vec<Call>,
+    when: Option<String>,
+}
 
 /// Cases with the same callers become one rule, and so do cases about the same calls.
-fn grouped(cases: Vec<Case>) -> Vec<(From, Vec<Call>)> {
-    let mut by_callers: Vec<(From, Vec<Call>)> = Vec::new();
+fn grouped(cases: Vec<Case>) -> Vec<Group> {
+    let mut by_callers: Vec<Group> = Vec::new();
     for case in cases {
         let calls = calls(&case);
-        match by_callers
-            .iter_mut()
-            .find(|(from, _)| *from == case.callers)
-        {
-            Some((_, before)) => before.extend(calls),
-            None => by_callers.push((case.callers, calls)),
+        let same = |group: &&mut Group| group.from == case.callers && group.when == case.when;
+        match by_callers.iter_mut().find(same) {
+            Some(group) => group.to.extend(calls),
+            None => by_callers.push(Group {
+                from: case.callers,
+                to: calls,
+                when: case.when,
+            }),
         }
     }
-    let mut by_calls: Vec<(From, Vec<Call>)> = Vec::new();
-    for (from, calls) in by_callers {
-        let calls = joined(calls);
-        match (
-            by_calls.iter_mut().find(|(_, before)| *before == calls),
-            from,
-        ) {
-            (Some((Some(before), _)), Some(more)) => {
-                *before = distinct(before.drain(..).chain(more));
+    let mut by_calls: Vec<Group> = Vec::new();
+    for mut group in by_callers {
+        group.to = joined(group.to);
+        let same = |before: &&mut Group| before.to == group.to && before.when == group.when;
+        match by_calls.iter_mut().find(same) {
+            Some(before) => {
+                before.from = match (before.from.take(), group.from) {
+                    (Some(these), Some(those)) => Some(distinct(these.into_iter().chain(those))),
+                    _ => None,
+                };
             }
-            (Some((before, _)), None) => *before = None,
-            (Some((None, _)), Some(_)) => {}
-            (None, from) => by_calls.push((from, calls)),
+            None => by_calls.push(group),
         }
     }
     by_calls

@@ -11,6 +11,7 @@ use super::{
     document::Span,
     report::{Finding, Kind},
     shape::{Shape, distinct, meet, without},
+    text,
 };
 
 /// Cases that one formula may come to. Hand-written policies have a few dozen.
@@ -40,6 +41,8 @@ pub(super) enum Atom {
     Methods(BTreeSet<String>),
     /// The path is one of these.
     Paths(Vec<Shape>),
+    /// A condition in CEL, for `when`.
+    When(String),
     /// Something that no rule can say.
     Gap(Box<Finding>),
 }
@@ -55,6 +58,8 @@ pub(super) struct Case {
     pub(super) methods: Option<BTreeSet<String>>,
     /// Every path if `None`.
     pub(super) paths: Option<Vec<Shape>>,
+    /// What else has to hold, in CEL.
+    pub(super) when: Option<String>,
 }
 
 /// Conditions that have to hold, or not to hold, together.
@@ -99,6 +104,7 @@ impl Formula {
                 *these = distinct(these.drain(..).chain(those.iter().cloned()));
             }
             (Atom::Methods(these), Atom::Methods(those)) => these.extend(those.iter().cloned()),
+            (Atom::When(this), Atom::When(other)) => *this = format!("{this} || {other}"),
             _ => return false,
         }
         true
@@ -184,7 +190,34 @@ fn case(term: &Term<'_>) -> Result<Option<Case>, Vec<Finding>> {
         || is_empty(&case.paths)
         || case.methods.as_ref().is_some_and(BTreeSet::is_empty)
         || (case.anonymous && case.callers.is_some());
-    Ok((!nothing).then_some(case))
+    if nothing {
+        return Ok(None);
+    }
+    case.when = when(term).map_err(|gap| vec![gap])?;
+    Ok(Some(case))
+}
+
+/// The conditions of a conjunction together, if the language takes them.
+fn when(term: &Term<'_>) -> Result<Option<String>, Finding> {
+    let (mut parts, mut first) = (BTreeSet::new(), None);
+    for (holds, span, atom) in term {
+        if let Atom::When(text) = atom {
+            first.get_or_insert(*span);
+            parts.insert(match (holds, text.contains(" || ")) {
+                (true, false) => text.clone(),
+                (true, true) => format!("({text})"),
+                (false, _) => format!("!({text})"),
+            });
+        }
+    }
+    let Some(span) = first else {
+        return Ok(None);
+    };
+    let text = parts.into_iter().collect::<Vec<_>>().join(" && ");
+    match text::check_condition(&text) {
+        Ok(()) => Ok(Some(text)),
+        Err(message) => Err(Finding::new(Kind::Header, span, message)),
+    }
 }
 
 /// The conditions that have to hold.
@@ -194,6 +227,7 @@ fn positive(term: &Term<'_>) -> Case {
         anonymous: false,
         methods: None,
         paths: None,
+        when: None,
     };
     for (_, _, atom) in term.iter().filter(|(holds, ..)| *holds) {
         match atom {
@@ -205,7 +239,7 @@ fn positive(term: &Term<'_>) -> Case {
                     None => methods.clone(),
                 });
             }
-            Atom::Identified | Atom::Gap(_) => {}
+            Atom::Identified | Atom::When(_) | Atom::Gap(_) => {}
         }
     }
     case
@@ -226,7 +260,7 @@ impl Case {
                 self.anonymous = true;
                 return Ok(());
             }
-            Atom::Gap(_) => return Ok(()),
+            Atom::When(_) | Atom::Gap(_) => return Ok(()),
             Atom::Callers(those) => shapes_without(&mut self.callers, those),
             Atom::Paths(those) => shapes_without(&mut self.paths, those),
             Atom::Methods(those) => match &mut self.methods {

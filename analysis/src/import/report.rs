@@ -86,7 +86,7 @@ kinds! {
     Port = "port" Gap,
     /// The host of the request.
     Host = "host" Gap,
-    /// A header or a query parameter.
+    /// A header or a query parameter that a condition cannot ask for in the same way.
     Header = "header" Gap,
     /// A path that no canonical request has, or that can be spelled in several ways.
     Path = "path" Gap,

@@ -170,6 +170,10 @@ impl Writer<'_> {
                 self.line(8, &format!("- {}", scalar(&line)));
             }
         }
+        if let Some(when) = &rule.when {
+            self.line(6, "when: >-");
+            self.line(8, when);
+        }
     }
 
     fn from(&self, rule: &Rule) -> Vec<String> {

@@ -153,6 +153,7 @@ fn consul_intentions_and_their_import_let_in_the_same() {
             documents: &documents,
             callers: &CALLERS,
             services: &SERVICES,
+            headers: false,
         };
         compare(&case, |call| lets_in(&entries, call))
     });

@@ -27,7 +27,8 @@ enum Condition {
     Caller(&'static str),
     CallerPrefix(&'static str),
     Authenticated,
-    Header,
+    Header(&'static str, &'static str),
+    HeaderPresent,
     And(Vec<Condition>),
     Or(Vec<Condition>),
     Not(Box<Condition>),
@@ -44,7 +45,13 @@ impl Condition {
             Self::PathPrefix(text) => call.path.starts_with(text),
             Self::Caller(text) => call.caller == *text,
             Self::CallerPrefix(text) => call.caller.starts_with(text),
-            Self::Header => false,
+            Self::Header(how, text) => call.header.is_some_and(|value| match *how {
+                "exact" => value == *text,
+                "prefix" => value.starts_with(text),
+                "suffix" => value.ends_with(text),
+                _ => value.contains(text),
+            }),
+            Self::HeaderPresent => call.header.is_some(),
             Self::And(all) => all.iter().all(|one| one.holds(call)),
             Self::Or(some) => some.iter().any(|one| one.holds(call)),
             Self::Not(one) => !one.holds(call),
@@ -58,7 +65,10 @@ impl Condition {
             }
             Self::Path(text) => json!({"url_path": {"path": {"exact": text}}}),
             Self::PathPrefix(text) => json!({"url_path": {"path": {"prefix": text}}}),
-            Self::Header => json!({"header": {"name": "x-a", "string_match": {"exact": "b"}}}),
+            Self::Header(how, text) => {
+                json!({"header": {"name": "X-A", "string_match": {*how: text}}})
+            }
+            Self::HeaderPresent => json!({"header": {"name": "x-a", "present_match": true}}),
             Self::And(all) => {
                 json!({"and_rules": {"rules": all.iter().map(Self::permission).collect::<Vec<_>>()}})
             }
@@ -78,7 +88,10 @@ impl Condition {
             Self::Caller(text) => named("exact", text),
             Self::CallerPrefix(text) => named("prefix", text),
             Self::Authenticated => json!({"authenticated": {}}),
-            Self::Header => json!({"header": {"name": "x-a", "string_match": {"exact": "b"}}}),
+            Self::Header(how, text) => {
+                json!({"header": {"name": "X-A", "string_match": {*how: text}}})
+            }
+            Self::HeaderPresent => json!({"header": {"name": "x-a", "present_match": true}}),
             Self::And(all) => {
                 json!({"and_ids": {"ids": all.iter().map(Self::principal).collect::<Vec<_>>()}})
             }
@@ -102,13 +115,22 @@ fn nested(leaf: impl Strategy<Value = Condition> + 'static) -> impl Strategy<Val
     })
 }
 
+fn header() -> impl Strategy<Value = Condition> {
+    let how = prop::sample::select(vec!["exact", "prefix", "suffix", "contains"]);
+    let text = prop::sample::select(vec!["b", "c", "bc"]);
+    prop_oneof![
+        4 => (how, text).prop_map(|(how, text)| Condition::Header(how, text)),
+        1 => Just(Condition::HeaderPresent),
+    ]
+}
+
 fn permission() -> impl Strategy<Value = Condition> {
     nested(prop_oneof![
         2 => Just(Condition::Any),
         6 => method_text().prop_map(Condition::Method),
         6 => path_text().prop_map(Condition::Path),
         6 => path_text().prop_map(Condition::PathPrefix),
-        1 => Just(Condition::Header),
+        2 => header(),
     ])
 }
 
@@ -125,7 +147,7 @@ fn principal() -> impl Strategy<Value = Condition> {
         4 => prop::sample::select(prefixes).prop_map(Condition::CallerPrefix),
         1 => Just(Condition::Any),
         1 => Just(Condition::Authenticated),
-        1 => Just(Condition::Header),
+        2 => header(),
         1 => path_text().prop_map(Condition::Path),
     ])
 }
@@ -170,6 +192,7 @@ fn an_envoy_filter_and_its_import_let_in_the_same() {
             documents: &[filter("DENY", &deny), filter("ALLOW", &allow)],
             callers: &CALLERS,
             services: &[SERVICE],
+            headers: true,
         };
         compare(&case, |call| !fits(&deny, call) && fits(&allow, call))
     });

@@ -37,6 +37,8 @@ struct Rule {
     from: Vec<Source>,
     to: Vec<Operation>,
     when: Option<&'static str>,
+    /// Values of `x-a`, and values that it must not have.
+    headers: (Vec<&'static str>, Vec<&'static str>),
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +66,15 @@ fn principal_matches(pattern: &str, caller: &str) -> bool {
 
 fn some<T>(values: &[T], holds: impl Fn(&T) -> bool) -> bool {
     values.is_empty() || values.iter().any(holds)
+}
+
+fn header_holds((values, not): &(Vec<&str>, Vec<&str>), header: Option<&str>) -> bool {
+    let fits = |pattern: &str| match (pattern, header) {
+        (_, None) => false,
+        ("*", Some(_)) => true,
+        (pattern, Some(value)) => matches(pattern, value),
+    };
+    (values.is_empty() || values.iter().any(|one| fits(one))) && !not.iter().any(|one| fits(one))
 }
 
 impl Source {
@@ -131,6 +142,7 @@ impl Policy {
         self.rules.iter().any(|rule| {
             some(&rule.from, |source| source.holds(call.caller))
                 && some(&rule.to, |operation| operation.holds(call))
+                && header_holds(&rule.headers, call.header)
                 && rule
                     .when
                     .is_none_or(|principal| principal_matches(principal, call.caller))
@@ -152,11 +164,18 @@ impl Policy {
                     rule.to.iter().map(Operation::document).collect(),
                 );
             }
+            let mut when = Vec::new();
             if let Some(principal) = rule.when {
-                document.insert(
-                    "when".to_owned(),
-                    json!([{"key": "source.principal", "values": [principal]}]),
+                when.push(json!({"key": "source.principal", "values": [principal]}));
+            }
+            let (values, not) = &rule.headers;
+            if !(values.is_empty() && not.is_empty()) {
+                when.push(
+                    json!({"key": "request.headers[X-A]", "values": values, "notValues": not}),
                 );
+            }
+            if !when.is_empty() {
+                document.insert("when".to_owned(), json!(when));
             }
             Value::Object(document)
         };
@@ -245,8 +264,23 @@ fn operation() -> impl Strategy<Value = Operation> {
 fn policy() -> impl Strategy<Value = Policy> {
     let from = prop_oneof![8 => prop::collection::vec(source(), 1..3), 1 => Just(Vec::new())];
     let when = prop_oneof![5 => Just(None), 1 => principal().prop_map(Some)];
-    let rule = (from, prop::collection::vec(operation(), 0..3), when)
-        .prop_map(|(from, to, when)| Rule { from, to, when });
+    let value = || prop::sample::select(vec!["b", "b*", "*c", "*"]);
+    let headers = prop_oneof![
+        3 => Just((Vec::new(), Vec::new())),
+        1 => (prop::collection::vec(value(), 0..3), prop::collection::vec(value(), 0..2)),
+    ];
+    let rule = (
+        from,
+        prop::collection::vec(operation(), 0..3),
+        when,
+        headers,
+    )
+        .prop_map(|(from, to, when, headers)| Rule {
+            from,
+            to,
+            when,
+            headers,
+        });
     let place = prop::sample::select(vec![
         ("shop", Some("orders")),
         ("shop", None),
@@ -292,6 +326,7 @@ fn istio_policies_and_their_import_let_in_the_same() {
             documents: &documents,
             callers: &CALLERS,
             services: &[ORDERS, LEDGER],
+            headers: true,
         };
         compare(&case, |call| {
             let about = || policies.iter().filter(|policy| policy.is_for(call.service));

@@ -147,6 +147,7 @@ fn linkerd_authorizations_and_their_import_let_in_the_same() {
             documents: &documents,
             callers: &CALLERS,
             services: &[SERVICE],
+            headers: false,
         };
         compare(&case, |call| {
             let by_server = of_server

@@ -17,9 +17,11 @@ mod envoy;
 mod istio;
 mod linkerd;
 
+use std::collections::BTreeMap;
+
 use callgate_analysis::import::{ImportError, Kind, Options, Severity, System, import};
 use callgate_policy::{
-    Caller, NoHeaders, Request, SpiffeId, Timestamp, TrustDomain, Verdict,
+    Caller, Request, SpiffeId, Timestamp, TrustDomain, Verdict,
     document::{LoadOptions, Source, load},
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -46,6 +48,9 @@ const PATHS: [&str; 14] = [
 /// Without HEAD, which GET covers here and not there; that is a difference with a note.
 const METHODS: [&str; 3] = ["GET", "POST", "DELETE"];
 
+/// What `x-a` may be.
+const HEADERS: [Option<&str>; 4] = [None, Some("b"), Some("bc"), Some("")];
+
 /// A call of the small world.
 #[derive(Clone, Copy, Debug)]
 struct Call<'a> {
@@ -54,6 +59,8 @@ struct Call<'a> {
     method: &'a str,
     /// Without the query.
     path: &'a str,
+    /// `x-a`, if it is there.
+    header: Option<&'a str>,
 }
 
 /// What a system's documents are, and how it decides.
@@ -63,6 +70,8 @@ struct Case<'a> {
     documents: &'a [Value],
     callers: &'a [&'a str],
     services: &'a [&'a str],
+    /// Whether the policies ask for the header.
+    headers: bool,
 }
 
 /// Puts every call to both. Gives whether the import was without gaps.
@@ -103,10 +112,11 @@ fn compare(case: &Case<'_>, lets_in: impl Fn(Call<'_>) -> bool) -> Result<bool, 
         let id = SpiffeId::parse(service).unwrap();
         for caller in case.callers {
             let caller_id = SpiffeId::parse(caller).unwrap();
-            for (method, target) in METHODS
-                .iter()
-                .flat_map(|method| PATHS.map(|path| (*method, path)))
-            {
+            for (method, target, header) in world(case.headers) {
+                let headers: BTreeMap<String, String> = header
+                    .map(|value| ("x-a".to_owned(), value.to_owned()))
+                    .into_iter()
+                    .collect();
                 let request = Request {
                     caller: Caller::Verified(&caller_id),
                     service: Some(&id),
@@ -115,7 +125,7 @@ fn compare(case: &Case<'_>, lets_in: impl Fn(Call<'_>) -> bool) -> Result<bool, 
                     upgrade: None,
                     content_type: None,
                     host: None,
-                    headers: &NoHeaders,
+                    headers: &headers,
                 };
                 let now = Timestamp::from_secs(1_800_000_000);
                 let verdict = policies
@@ -123,12 +133,14 @@ fn compare(case: &Case<'_>, lets_in: impl Fn(Call<'_>) -> bool) -> Result<bool, 
                     .map(|policies| policies.decide(&request, now).verdict);
                 let here = verdict == Some(Verdict::Allow);
                 let path = target.split('?').next().unwrap_or_default();
-                let there = lets_in(Call {
+                let call = Call {
                     service,
                     caller,
                     method,
                     path,
-                });
+                    header,
+                };
+                let there = lets_in(call);
                 let told = || {
                     let gaps: Vec<&str> = imported
                         .findings
@@ -136,7 +148,7 @@ fn compare(case: &Case<'_>, lets_in: impl Fn(Call<'_>) -> bool) -> Result<bool, 
                         .map(|found| found.message.as_str())
                         .collect();
                     format!(
-                        "{caller} {method} {target} to {service}: here {here}, there {there}\n{text}\n{}\n{gaps:#?}",
+                        "{call:?} {target}: here {here}, there {there}\n{text}\n{}\n{gaps:#?}",
                         imported.documents
                     )
                 };
@@ -150,6 +162,17 @@ fn compare(case: &Case<'_>, lets_in: impl Fn(Call<'_>) -> bool) -> Result<bool, 
         }
     }
     Ok(exact)
+}
+
+/// Every call of the small world, but for who calls whom.
+fn world(
+    headers: bool,
+) -> impl Iterator<Item = (&'static str, &'static str, Option<&'static str>)> {
+    let calls = METHODS
+        .iter()
+        .flat_map(|method| PATHS.map(|path| (*method, path)));
+    let headers = if headers { &HEADERS[..] } else { &HEADERS[..1] };
+    calls.flat_map(move |(method, path)| headers.iter().map(move |header| (method, path, *header)))
 }
 
 fn options(own: &str, accepted: &[&str]) -> Options {

@@ -177,6 +177,7 @@ impl Import<'_, '_> {
                     at: one.at,
                     from: Some(vec![one.source.clone()]),
                     to: vec![Call::any()],
+                    when: None,
                 };
                 self.draft.add(target, Action::Allow, vec![rule]);
             }
@@ -202,6 +203,7 @@ impl Import<'_, '_> {
             at: because.at,
             from: Some(vec![from.clone()]),
             to: vec![Call::any()],
+            when: None,
         };
         self.draft.add(target, Action::Deny, vec![rule]);
     }

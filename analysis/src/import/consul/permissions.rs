@@ -70,6 +70,7 @@ pub(super) fn add(
             at: intention.at,
             from: Some(vec![intention.source.clone()]),
             to: joined(calls),
+            when: None,
         };
         draft.add(target, action, vec![rule]);
     }

@@ -120,7 +120,10 @@ pub(super) fn header(node: &Node, report: &mut Report) -> Formula {
     let formula = match &*name.text.to_ascii_lowercase() {
         ":method" => pseudo(&fields, report, text::method),
         ":path" => pseudo(&fields, report, target),
-        other => other_header(other, &fields, name.span),
+        other if other.starts_with(':') || other == "host" => {
+            special_header(other, &fields, name.span)
+        }
+        _ => return plain_header(&fields, name, invert, report),
     };
     if invert { formula.not() } else { formula }
 }
@@ -191,30 +194,54 @@ fn target(text: &str, how: Match, span: Span) -> Formula {
     text::path(text, how, span)
 }
 
-fn other_header(name: &str, fields: &Fields<'_>, span: Span) -> Formula {
-    let (kind, what) = match name {
-        ":authority" | "host" => (Kind::Host, "the host of the request".to_owned()),
-        name if name.starts_with(':') => (Kind::Condition, format!("the pseudo-header `{name}`")),
-        name => (Kind::Header, format!("the header `{name}`")),
+/// Any other header. One that is missing fits nothing to Envoy, inverted or not.
+fn plain_header(fields: &Fields<'_>, name: Word<'_>, invert: bool, report: &mut Report) -> Formula {
+    let gap = |what: &str| {
+        let message = format!("the header `{}`: {what}", name.text);
+        let instead = format!(
+            "in the rule, a `when` over `request.headers[\"{}\"]`",
+            name.text.to_ascii_lowercase()
+        );
+        Formula::gap(Finding::new(Kind::Header, name.span, message).instead(instead))
     };
+    if fields.get("present_match").is_some() {
+        let there = text::header_present(name.text, name.span);
+        return if fields.is_set("present_match", report) == invert {
+            there.not()
+        } else {
+            there
+        };
+    }
+    if invert || fields.is_set("treat_missing_header_as_empty", report) {
+        return gap("compared in a way that depends on whether it is there");
+    }
+    if fields.get("range_match").is_some() {
+        return gap("compared as a number");
+    }
+    let Some(matcher) = comparison(fields, report) else {
+        return UNREAD;
+    };
+    if matcher.ignore_case {
+        return gap("compared without regard to case");
+    }
+    text::header(name.text, matcher.text, matcher.how, matcher.span)
+}
+
+/// The host, and what else begins with a colon.
+fn special_header(name: &str, fields: &Fields<'_>, span: Span) -> Formula {
+    if !matches!(name, ":authority" | "host") {
+        let message = format!("the pseudo-header `{name}`");
+        return Formula::gap(Finding::new(Kind::Condition, span, message));
+    }
     let value = fields
         .get("string_match")
         .and_then(|node| node.field_text("exact"))
         .or_else(|| fields.get("exact_match")?.text());
-    let read = match kind {
-        Kind::Host => "request.host".to_owned(),
-        _ => format!("request.headers[\"{name}\"]"),
-    };
     let instead = match value {
-        Some(value) => format!("in the rule, `when: {read} == {value:?}`"),
-        None => format!("in the rule, a `when` over `{read}`"),
+        Some(value) => format!("in the rule, `when: request.host == {value:?}`"),
+        None => "in the rule, a `when` over `request.host`".to_owned(),
     };
-    let finding = Finding::new(kind, span, what);
-    Formula::gap(if kind == Kind::Condition {
-        finding
-    } else {
-        finding.instead(instead)
-    })
+    Formula::gap(Finding::new(Kind::Host, span, "the host of the request").instead(instead))
 }
 
 /// Metadata of other filters; JSON Web Tokens among them.

@@ -157,11 +157,12 @@ fn condition(node: &Node, context: Context<'_>, report: &mut Report) -> Formula 
             );
         }
         key_text if key_text.starts_with("request.auth.") => return jwt(key, context),
-        key_text
-            if key_text.starts_with("request.headers[")
-                || key_text.starts_with("request.experimental.") =>
-        {
+        key_text if key_text.starts_with("request.headers[") => {
             return header(key, &values, &not);
+        }
+        key_text if key_text.starts_with("request.experimental.") => {
+            let instead = "in the rule, a `when` over it";
+            return gap(Kind::Header, key, "one of the values of a header", instead);
         }
         key_text if key_text.starts_with("experimental.") => {
             return gap(
@@ -358,38 +359,17 @@ fn path(word: Word<'_>, _: Context<'_>) -> Formula {
     text::path(text, how, word.span)
 }
 
-/// A header; the rule's `when` can ask for it.
+/// A header, by the rule's `when`.
 fn header(key: Word<'_>, values: &[Word<'_>], not: &[Word<'_>]) -> Formula {
     let name = key
         .text
         .split_once('[')
         .map_or("", |(_, rest)| rest.trim_end_matches(']'));
-    let read = format!("request.headers[\"{}\"]", name.to_ascii_lowercase());
-    let asked = |word: &Word<'_>, equal: &str| match wildcard(word.text) {
-        (_, _) if word.text == "*" => {
-            format!("{read} {} \"\"", if equal == "==" { "!=" } else { "==" })
-        }
-        (text, Match::Exact) => format!("{read} {equal} {text:?}"),
-        (text, how) => {
-            let function = if how == Match::Prefix {
-                "startsWith"
-            } else {
-                "endsWith"
-            };
-            format!(
-                "{}{read}.{function}({text:?})",
-                if equal == "==" { "" } else { "!" }
-            )
-        }
+    let one = |word: &Word<'_>| match wildcard(word.text) {
+        _ if word.text == "*" => text::header_present(name, word.span),
+        (text, how) => text::header(name, text, how, word.span),
     };
-    let some: Vec<String> = values.iter().map(|word| asked(word, "==")).collect();
-    let none = not.iter().map(|word| asked(word, "!="));
-    let some = match (some.len(), not.len()) {
-        (0, _) => None,
-        (1, _) | (_, 0) => Some(some.join(" || ")),
-        _ => Some(format!("({})", some.join(" || "))),
-    };
-    let parts: Vec<String> = some.into_iter().chain(none).collect();
-    let instead = format!("in the rule, `when: {}`", parts.join(" && "));
-    gap(Kind::Header, key, "a header of the request", &instead)
+    let some = (!values.is_empty()).then(|| Formula::any(values.iter().map(one)));
+    let none = (!not.is_empty()).then(|| Formula::any(not.iter().map(one)).not());
+    Formula::All(some.into_iter().chain(none).collect())
 }

@@ -285,6 +285,7 @@ impl<'a> Import<'a, '_> {
             at,
             from: Some(callers.to_vec()),
             to,
+            when: None,
         };
         self.draft.add(target, Action::Allow, vec![rule]);
     }
@@ -299,6 +300,7 @@ impl<'a> Import<'a, '_> {
                 at: authorization.at,
                 from: Some(callers),
                 to: joined(cases.iter().flat_map(super::draft::calls).collect()),
+                when: None,
             };
             self.draft.add(target, Action::Allow, vec![rule]);
         }
