@@ -46,6 +46,7 @@ fuzz! {
     rule: 5_000 inputs,
     document: 1_000 inputs,
     policy_test: 1_000 inputs,
+    imported: 400 inputs,
     check_request: 1_000 inputs,
     trust_bundle: 1_000 inputs,
     decision_log: 2_000 inputs,

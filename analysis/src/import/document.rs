@@ -63,16 +63,19 @@ pub(super) struct Entry {
 pub(super) fn documents(sources: &[Source], report: &mut Report) -> Vec<Node> {
     let mut documents = Vec::new();
     for (file, source) in sources.iter().enumerate() {
-        let too_large = source.text().len() > Limits::FILE_BYTES;
-        let read = if too_large {
+        let text = source.text();
+        let read = if text.len() > Limits::FILE_BYTES {
             let message = format!("the file is longer than {} bytes", Limits::FILE_BYTES);
-            Err(Finding::error(
-                Span {
-                    file,
-                    ..Span::default()
-                },
-                message,
-            ))
+            let span = Span {
+                file,
+                ..Span::default()
+            };
+            Err(Finding::error(span, message))
+        } else if let Some(start) = text.find(char::REPLACEMENT_CHARACTER) {
+            // What is not UTF-8 was read as that.
+            let end = start.saturating_add(char::REPLACEMENT_CHARACTER.len_utf8());
+            let span = Span { file, start, end };
+            Err(Finding::error(span, "this is not UTF-8"))
         } else if hcl::is_hcl(source) {
             hcl::document(file, source).map(|node| documents.push(node))
         } else {

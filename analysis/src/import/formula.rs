@@ -203,17 +203,19 @@ fn when(term: &Term<'_>) -> Result<Option<String>, Finding> {
     for (holds, span, atom) in term {
         if let Atom::When(text) = atom {
             first.get_or_insert(*span);
-            parts.insert(match (holds, text.contains(" || ")) {
-                (true, false) => text.clone(),
-                (true, true) => format!("({text})"),
-                (false, _) => format!("!({text})"),
-            });
+            parts.insert((holds, text.as_str()));
         }
     }
     let Some(span) = first else {
         return Ok(None);
     };
-    let text = parts.into_iter().collect::<Vec<_>>().join(" && ");
+    let lone = parts.len() == 1;
+    let parts = parts.into_iter().map(|(holds, text)| match holds {
+        false => format!("!({text})"),
+        true if lone || !text.contains(" || ") => text.to_owned(),
+        true => format!("({text})"),
+    });
+    let text = parts.collect::<Vec<_>>().join(" && ");
     match text::check_condition(&text) {
         Ok(()) => Ok(Some(text)),
         Err(message) => Err(Finding::new(Kind::Header, span, message)),

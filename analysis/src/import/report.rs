@@ -234,7 +234,10 @@ impl Finding {
             .take(start.column as usize - 1)
             .map(char::len_utf8)
             .sum();
-        let length = self.end(source).saturating_sub(self.span.start).max(1);
+        // At least one character, or there is nothing to point at.
+        let first = line.get(before..).and_then(|rest| rest.chars().next());
+        let length = self.end(source).saturating_sub(self.span.start);
+        let length = length.max(first.map_or(0, char::len_utf8));
         let end = before.saturating_add(length).min(line.len());
         group.element(
             Snippet::source(line)
