@@ -18,15 +18,12 @@ pub(super) fn check(scope: &Scope<'_>, remarks: &mut Remarks) {
         .filter(|way| verb_at(way.access.to()).is_some())
         .collect();
     let mut told = Vec::new();
-    for plain in &scope.allowed {
+    let is_own = |way: &&Way<'_>| scope.allow.iter().any(|rule| way.is_of(rule));
+    let deciding = scope.allowed.iter().filter(|way| way.rule.decides());
+    for plain in deciding.filter(is_own) {
         for verb in &verbs {
             let lines = (plain.rule.at_to(plain.to), verb.rule.at_to(verb.to));
-            let is_own = scope.allow.iter().any(|rule| plain.is_of(rule));
-            if !is_own
-                || !plain.rule.decides()
-                || told.contains(&lines)
-                || !is_bare(plain.access.to(), verb.access.to())
-            {
+            if !is_bare(plain.access.to(), verb.access.to()) || told.contains(&lines) {
                 continue;
             }
             if let Some(point) = taken(scope, plain, verb) {
@@ -76,6 +73,9 @@ fn taken(scope: &Scope<'_>, plain: &Way<'_>, verb: &Way<'_>) -> Option<Point> {
         plain.access.side(),
         PathOptions::default(),
     );
+    if !plain.access.shape().may_meet(theirs.shape()) {
+        return None;
+    }
     let points = scope.language.points(&[&plain.access, &theirs]);
     points.into_iter().find(|point| {
         let elsewhere = scope

@@ -22,7 +22,8 @@ pub(super) fn check(scope: &Scope<'_>, remarks: &mut Remarks) {
     for rule in &scope.allow {
         let own = scope.allowed.iter().filter(|way| way.is_of(rule));
         let own: Vec<&Way<'_>> = own.filter(|way| scope.is_live(way)).collect();
-        if own.is_empty() {
+        let denied = scope.near(&denied, &own);
+        if denied.is_empty() {
             continue;
         }
         if scope.covers(&denied, &own) {

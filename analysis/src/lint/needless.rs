@@ -35,7 +35,7 @@ fn look(
         };
         let others: Vec<&Way<'_>> = all.iter().filter(is_left).collect();
         let others = scope.near(&others, &own);
-        if own.iter().all(|way| scope.is_live(way)) && scope.covers(&others, &own) {
+        if scope.covers(&others, &own) && own.iter().all(|way| scope.is_live(way)) {
             remarks.found.push(whole(scope, rule, &others, &own, side));
             needless.push(rule);
         } else {

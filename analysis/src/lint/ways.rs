@@ -1,6 +1,6 @@
 //! The ways into the rules that decide about one service together.
 
-use callgate_policy::{PathOptions, Request, Side, SpiffeId};
+use callgate_policy::{CallerSegment, PathOptions, PathSegment, Request, Side, SpiffeId};
 
 use super::set::{Rule, Rules, Set};
 use crate::language::{Access, Language, Point};
@@ -84,7 +84,8 @@ impl<'a> Scope<'a> {
 
     /// Whether any request is of `way`.
     pub(super) fn is_live(&self, way: &Way<'_>) -> bool {
-        self.language.meet(&way.access, &way.access).is_some()
+        // What asks for no two equal texts asks for nothing that cannot be.
+        !way.compares() || self.language.meet(&way.access, &way.access).is_some()
     }
 }
 
@@ -103,6 +104,15 @@ impl Way<'_> {
         let (from, to) = (self.access.from(), self.access.to());
         let caller: &SpiffeId = point.caller();
         to.is_about(from, caller, &request, self.access.side(), self.options)
+    }
+
+    /// Whether some capture stands twice, so that two texts must be equal.
+    fn compares(&self) -> bool {
+        let (from, to) = (self.access.from(), self.access.to());
+        let captured = |segment: &PathSegment<'_>| matches!(segment, PathSegment::Capture { .. });
+        let is_named = |part: &CallerSegment<'_>| matches!(part, CallerSegment::Capture(_));
+        to.segments().filter(captured).count() > to.captures().count()
+            || from.parts().iter().any(is_named)
     }
 
     /// The line as it is written.
