@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     document::Span,
     formula::{Case, Formula},
+    grouping::{calls, grouped},
     report::{Finding, Kind, Report},
-    shape::{End, Segment, Shape, distinct},
+    shape::{End, Segment, Shape},
 };
 
 /// Everything that was translated so far.
@@ -193,69 +194,6 @@ impl Draft {
             self.services.remove(service);
         }
     }
-
-    /// Says where Callgate's words mean a little more or less than the other system's.
-    pub(super) fn compare(&self, report: &mut Report) {
-        let all = || std::iter::once(&self.mesh).chain(self.services.values());
-        let get = |call: &&Call| {
-            call.methods
-                .as_ref()
-                .is_some_and(|methods| methods.contains("GET") && !methods.contains("HEAD"))
-        };
-        let rules = all().flat_map(|rules| rules.allow.iter().chain(&rules.deny));
-        let mut with_get = rules.filter(|rule| rule.to.iter().any(|call| get(&call)));
-        if let Some(first) = with_get.next() {
-            let message =
-                "`GET` covers `HEAD` here, in this rule and in others that name `GET` alone";
-            let effect = "`HEAD`, which tells nothing that `GET` does not (RFC 9110, section 9.3.2), is \
-                          let in and kept out with it";
-            report.push(Finding::new(Kind::Head, first.at, message).effect(effect));
-        }
-        for rule in &self.mesh.deny {
-            let allowed = || all().flat_map(|rules| &rules.allow);
-            note_trailing_slash(rule, allowed, report);
-        }
-        for rules in self.services.values() {
-            for rule in &rules.deny {
-                let allowed = || rules.allow.iter().chain(&self.mesh.allow);
-                note_trailing_slash(rule, allowed, report);
-            }
-        }
-    }
-}
-
-/// A deny rule takes `/a` and `/a/` for one, which matters where the other is allowed.
-fn note_trailing_slash<'r, I: Iterator<Item = &'r Rule>>(
-    rule: &Rule,
-    allowed: impl Fn() -> I,
-    report: &mut Report,
-) {
-    for call in &rule.to {
-        let end = match call.path.end {
-            End::Here => End::Slash,
-            End::Slash if call.path.segments.is_empty() => continue,
-            End::Slash => End::Here,
-            End::More => continue,
-        };
-        let twin = Call {
-            path: call.path.clone().ending(end),
-            ..call.clone()
-        };
-        let denied = rule.to.iter().any(|other| other.covers(&twin));
-        let meets = |other: &Rule| {
-            let callers = match (&rule.from, &other.from) {
-                (Some(these), Some(those)) => !super::shape::meet(these, those).is_empty(),
-                _ => true,
-            };
-            callers && other.to.iter().any(|call| call.meets(&twin))
-        };
-        if !denied && allowed().any(meets) {
-            let (path, twin) = (&call.path, &twin.path);
-            let message = format!("a deny rule on `{path}` keeps out `{twin}` as well");
-            let effect = "stricter than before: most frameworks serve both alike, so Callgate's deny rules ignore one trailing slash";
-            report.push(Finding::new(Kind::TrailingSlash, rule.at, message).effect(effect));
-        }
-    }
 }
 
 impl Call {
@@ -314,79 +252,6 @@ fn anybody(statement: &Statement<'_>, case: &Case) -> Finding {
         calls.join(", ").replace('`', "")
     );
     Finding::new(Kind::AnyCaller, statement.at, message).instead(instead)
-}
-
-/// The calls of a case, a path each.
-pub(super) fn calls(case: &Case) -> Vec<Call> {
-    let paths = case.paths.clone().unwrap_or_else(|| vec![Call::any().path]);
-    let call = |path| Call {
-        methods: case.methods.clone(),
-        path,
-    };
-    distinct(paths).into_iter().map(call).collect()
-}
-
-/// Cases that make one rule.
-struct Group {
-    /// Everybody if `None`.
-    from: Option<Vec<Shape>>,
-    to: Vec<Call>,
-    when: Option<String>,
-}
-
-/// Cases with the same callers become one rule, and so do cases about the same calls.
-fn grouped(cases: Vec<Case>) -> Vec<Group> {
-    let mut by_callers: Vec<Group> = Vec::new();
-    for case in cases {
-        let calls = calls(&case);
-        let same = |group: &&mut Group| group.from == case.callers && group.when == case.when;
-        match by_callers.iter_mut().find(same) {
-            Some(group) => group.to.extend(calls),
-            None => by_callers.push(Group {
-                from: case.callers,
-                to: calls,
-                when: case.when,
-            }),
-        }
-    }
-    let mut by_calls: Vec<Group> = Vec::new();
-    for mut group in by_callers {
-        group.to = joined(group.to);
-        let same = |before: &&mut Group| before.to == group.to && before.when == group.when;
-        match by_calls.iter_mut().find(same) {
-            Some(before) => {
-                before.from = match (before.from.take(), group.from) {
-                    (Some(these), Some(those)) => Some(distinct(these.into_iter().chain(those))),
-                    _ => None,
-                };
-            }
-            None => by_calls.push(group),
-        }
-    }
-    by_calls
-}
-
-/// The same calls with one entry a path, and without what another entry covers.
-pub(super) fn joined(calls: Vec<Call>) -> Vec<Call> {
-    let mut by_path: Vec<Call> = Vec::new();
-    for call in calls {
-        match by_path.iter_mut().find(|before| before.path == call.path) {
-            Some(before) => {
-                before.methods = match (before.methods.take(), call.methods) {
-                    (Some(these), Some(those)) => Some(&these | &those),
-                    _ => None,
-                };
-            }
-            None => by_path.push(call),
-        }
-    }
-    let others = by_path.clone();
-    by_path.retain(|call| {
-        !others
-            .iter()
-            .any(|other| other != call && other.covers(call))
-    });
-    by_path
 }
 
 /// As Callgate writes it.

@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 
 use super::{
+    condition,
     document::Span,
     report::{Finding, Kind},
     shape::{Shape, distinct, meet, without},
-    text,
 };
 
 /// Cases that one formula may come to. Hand-written policies have a few dozen.
@@ -216,7 +216,7 @@ fn when(term: &Term<'_>) -> Result<Option<String>, Finding> {
         true => format!("({text})"),
     });
     let text = parts.collect::<Vec<_>>().join(" && ");
-    match text::check_condition(&text) {
+    match condition::check(&text) {
         Ok(()) => Ok(Some(text)),
         Err(message) => Err(Finding::new(Kind::Header, span, message)),
     }

@@ -14,12 +14,15 @@
 //! a path that has one reading, without an upgrade. All others Callgate refuses before it
 //! looks at rules, as `docs/import.md` tells.
 
+mod condition;
 mod consul;
+mod differences;
 mod document;
 mod draft;
 mod envoy_rbac;
 mod fields;
 mod formula;
+mod grouping;
 mod hcl;
 mod istio;
 mod kubernetes;
@@ -34,6 +37,7 @@ use callgate_policy::{
     document::{LoadError, LoadOptions, Source, load},
 };
 
+use document::Node;
 use draft::Draft;
 use report::Report;
 
@@ -116,35 +120,7 @@ pub fn import(
     let mut report = Report::default();
     let nodes = document::documents(sources, &mut report);
     let mut draft = Draft::default();
-    let found = match system {
-        System::EnvoyRbac { services } => {
-            envoy_rbac::read(&nodes, services, &mut draft, &mut report)
-        }
-        System::Istio {
-            root_namespace,
-            namespace,
-        } => {
-            let namespace = namespace.as_deref();
-            let mesh = istio::Mesh {
-                options,
-                root_namespace,
-                namespace,
-            };
-            istio::read(&nodes, mesh, &mut draft, &mut report)
-        }
-        System::Consul { datacenters } => {
-            let mesh = consul::Mesh {
-                options,
-                datacenters,
-            };
-            consul::read(&nodes, mesh, &mut draft, &mut report)
-        }
-        System::Linkerd { namespace } => {
-            let namespace = namespace.as_deref();
-            let mesh = linkerd::Mesh { options, namespace };
-            linkerd::read(&nodes, mesh, &mut draft, &mut report)
-        }
-    };
+    let found = read(system, &nodes, options, &mut draft, &mut report);
     if report.is_unreadable() {
         return Ok(Imported {
             documents: String::new(),
@@ -166,6 +142,43 @@ pub fn import(
         rules: written.rules,
         findings: report.into_findings(),
     })
+}
+
+/// Reads the documents of `system`; false if there is none.
+fn read(
+    system: &System,
+    nodes: &[Node],
+    options: &Options,
+    draft: &mut Draft,
+    report: &mut Report,
+) -> bool {
+    match system {
+        System::EnvoyRbac { services } => envoy_rbac::read(nodes, services, draft, report),
+        System::Istio {
+            root_namespace,
+            namespace,
+        } => {
+            let namespace = namespace.as_deref();
+            let mesh = istio::Mesh {
+                options,
+                root_namespace,
+                namespace,
+            };
+            istio::read(nodes, mesh, draft, report)
+        }
+        System::Consul { datacenters } => {
+            let mesh = consul::Mesh {
+                options,
+                datacenters,
+            };
+            consul::read(nodes, mesh, draft, report)
+        }
+        System::Linkerd { namespace } => {
+            let namespace = namespace.as_deref();
+            let mesh = linkerd::Mesh { options, namespace };
+            linkerd::read(nodes, mesh, draft, report)
+        }
+    }
 }
 
 /// Nobody should be the first to load what was written here.

@@ -8,6 +8,7 @@
 mod effective;
 mod intentions;
 mod permissions;
+mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +37,7 @@ pub(super) fn read(
     draft: &mut Draft,
     report: &mut Report,
 ) -> bool {
-    let (intentions, found) = intentions::read(documents, mesh.options, report);
+    let (intentions, found) = read::read(documents, mesh.options, report);
     let mut import = Import {
         mesh,
         draft,

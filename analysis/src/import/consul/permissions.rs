@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::import::{
     document::Span,
-    draft::{Action, Call, Draft, Rule, Target, calls, joined},
+    draft::{Action, Call, Draft, Rule, Target},
     formula::Formula,
+    grouping::{calls, joined},
     report::{Finding, Kind, Report},
 };
 

@@ -1,6 +1,7 @@
 //! Matchers of texts, headers and paths (`envoy.type.matcher.v3`, `envoy.config.route.v3`).
 
 use crate::import::{
+    condition,
     document::{Entry, Node, Span},
     fields::{Fields, Keys, Word},
     formula::Formula,
@@ -205,7 +206,7 @@ fn plain_header(fields: &Fields<'_>, name: Word<'_>, invert: bool, report: &mut 
         Formula::gap(Finding::new(Kind::Header, name.span, message).instead(instead))
     };
     if fields.get("present_match").is_some() {
-        let there = text::header_present(name.text, name.span);
+        let there = condition::header_present(name.text, name.span);
         return if fields.is_set("present_match", report) == invert {
             there.not()
         } else {
@@ -224,7 +225,7 @@ fn plain_header(fields: &Fields<'_>, name: Word<'_>, invert: bool, report: &mut 
     if matcher.ignore_case {
         return gap("compared without regard to case");
     }
-    text::header(name.text, matcher.text, matcher.how, matcher.span)
+    condition::header(name.text, matcher.text, matcher.how, matcher.span)
 }
 
 /// The host, and what else begins with a colon.

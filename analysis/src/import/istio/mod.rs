@@ -66,6 +66,15 @@ struct Import<'a, 'd> {
     report: &'d mut Report,
 }
 
+const FIELDS: [&str; 6] = [
+    "selector",
+    "targetRef",
+    "targetRefs",
+    "rules",
+    "action",
+    "provider",
+];
+
 /// Annotations by which a policy is only tried out.
 const DRY_RUN: &str = "istio.io/dry-run";
 
@@ -80,51 +89,48 @@ impl Import<'_, '_> {
                 .push(Finding::new(Kind::WithoutEffect, policy.at, message));
             return;
         }
-        let known = [
-            "selector",
-            "targetRef",
-            "targetRefs",
-            "rules",
-            "action",
-            "provider",
-        ];
-        let spec = policy.node.field("spec");
-        let fields = spec.map(|spec| {
-            Fields::open(
-                spec,
-                "an `AuthorizationPolicy`",
-                Keys::Exact,
-                &known,
-                self.report,
-            )
-        });
-        let fields = match fields {
-            Some(None) => return,
-            Some(fields) => fields,
+        let fields = match policy.node.field("spec") {
             None => None,
+            Some(spec) => {
+                let what = "an `AuthorizationPolicy`";
+                let fields = Fields::open(spec, what, Keys::Exact, &FIELDS, self.report);
+                if fields.is_none() {
+                    return;
+                }
+                fields
+            }
         };
         let Some((action, custom)) = self.action(policy, fields.as_ref()) else {
             return;
         };
         let target = self.target(policy, fields.as_ref(), action);
-        if let Some(finding) = custom {
-            self.draft.gap(finding, Action::Deny, &target, self.report);
-            return;
+        match custom {
+            Some(finding) => self.draft.gap(finding, Action::Deny, &target, self.report),
+            None => self.rules(policy, fields.as_ref(), action, &target),
         }
-        self.draft.declare(&target);
-        let rules = fields
-            .map(|fields| fields.list("rules", self.report))
-            .unwrap_or_default();
-        for rule in rules {
+    }
+
+    fn rules(
+        &mut self,
+        policy: &Object<'_>,
+        fields: Option<&Fields<'_>>,
+        action: Action,
+        target: &Target,
+    ) {
+        self.draft.declare(target);
+        // What is for nobody that is known was reported already.
+        let is_known = !matches!(target, Target::Services(services) if services.is_empty());
+        let rules = fields.map(|fields| fields.list("rules", self.report));
+        for rule in rules.unwrap_or_default() {
+            let formula = rules::rule(rule, policy.namespace, self.mesh.options, self.report);
             let statement = Statement {
                 name: policy.name,
                 at: rule.span,
                 action,
-                target: &target,
-                formula: rules::rule(rule, policy.namespace, self.mesh.options, self.report),
+                target,
+                formula,
             };
-            // What is for nobody that is known was reported already.
-            if !matches!(&target, Target::Services(services) if services.is_empty()) {
+            if is_known {
                 self.draft.state(&statement, self.report);
             }
         }

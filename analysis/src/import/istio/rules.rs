@@ -3,7 +3,7 @@
 use callgate_policy::TrustDomain;
 
 use crate::import::{
-    Options,
+    Options, condition,
     document::{Node, Span},
     fields::{Fields, Keys, Word},
     formula::{Atom, Formula},
@@ -131,59 +131,49 @@ fn condition(node: &Node, context: Context<'_>, report: &mut Report) -> Formula 
         return UNREAD;
     };
     let Some(key) = fields.word("key", report) else {
-        report.push(Finding::new(
-            Kind::Unreadable,
-            node.span,
-            "a condition without `key`",
-        ));
+        let message = "a condition without `key`";
+        report.push(Finding::new(Kind::Unreadable, node.span, message));
         return UNREAD;
     };
-    let (values, not) = (
-        fields.words("values", report),
-        fields.words("notValues", report),
-    );
+    let values = fields.words("values", report);
+    let not = fields.words("notValues", report);
     let attribute: Attribute = match key.text {
         "source.principal" => principal,
         "source.namespace" => namespace,
         "source.serviceAccount" => account,
-        "source.ip" | "remote.ip" | "destination.ip" => return address(key, context),
-        "destination.port" => return port(key, context),
+        text if text.starts_with("request.headers[") => return header(key, &values, &not),
+        _ => return other_condition(key, context, report),
+    };
+    let some_of = some(&values, attribute, context);
+    let none_of = some(&not, attribute, context).map(Formula::not);
+    Formula::All(some_of.into_iter().chain(none_of).collect())
+}
+
+/// What a condition asks that no rule can.
+fn other_condition(key: Word<'_>, context: Context<'_>, report: &mut Report) -> Formula {
+    match key.text {
+        "source.ip" | "remote.ip" | "destination.ip" => address(key, context),
+        "destination.port" => port(key, context),
         "connection.sni" => {
-            return gap(
-                Kind::Condition,
-                key,
-                "the server name of the handshake (SNI)",
-                "leave it out: it proves nothing about who calls",
-            );
+            let instead = "leave it out: it proves nothing about who calls";
+            let what = "the server name of the handshake (SNI)";
+            gap(Kind::Condition, key, what, instead)
         }
-        key_text if key_text.starts_with("request.auth.") => return jwt(key, context),
-        key_text if key_text.starts_with("request.headers[") => {
-            return header(key, &values, &not);
-        }
-        key_text if key_text.starts_with("request.experimental.") => {
+        text if text.starts_with("request.auth.") => jwt(key, context),
+        text if text.starts_with("request.experimental.") => {
             let instead = "in the rule, a `when` over it";
-            return gap(Kind::Header, key, "one of the values of a header", instead);
+            gap(Kind::Header, key, "one of the values of a header", instead)
         }
-        key_text if key_text.starts_with("experimental.") => {
-            return gap(
-                Kind::Condition,
-                key,
-                "what another filter said",
-                "leave it out: only the connection's identity and the request decide",
-            );
+        text if text.starts_with("experimental.") => {
+            let instead = "leave it out: only the connection's identity and the request decide";
+            gap(Kind::Condition, key, "what another filter said", instead)
         }
         other => {
             let message = format!("`{other}` is no attribute that Istio knows");
             report.push(Finding::new(Kind::Unreadable, key.span, message));
-            return UNREAD;
+            UNREAD
         }
-    };
-    let parts = some(&values, attribute, context).into_iter();
-    Formula::All(
-        parts
-            .chain(some(&not, attribute, context).map(Formula::not))
-            .collect(),
-    )
+    }
 }
 
 fn gap(kind: Kind, word: Word<'_>, what: &str, instead: &str) -> Formula {
@@ -366,8 +356,8 @@ fn header(key: Word<'_>, values: &[Word<'_>], not: &[Word<'_>]) -> Formula {
         .split_once('[')
         .map_or("", |(_, rest)| rest.trim_end_matches(']'));
     let one = |word: &Word<'_>| match wildcard(word.text) {
-        _ if word.text == "*" => text::header_present(name, word.span),
-        (text, how) => text::header(name, text, how, word.span),
+        _ if word.text == "*" => condition::header_present(name, word.span),
+        (text, how) => condition::header(name, text, how, word.span),
     };
     let some = (!values.is_empty()).then(|| Formula::any(values.iter().map(one)));
     let none = (!not.is_empty()).then(|| Formula::any(not.iter().map(one)).not());

@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Options,
     document::{Node, Span},
-    draft::{Action, Draft, Rule, Target, joined},
+    draft::{Action, Draft, Rule, Target},
     formula::{Case, Formula},
+    grouping::joined,
     kubernetes::{Account, Object, Workloads, objects, pass_over},
     report::{Finding, Kind, Report},
     shape::{Shape, distinct, meet},
@@ -276,7 +277,7 @@ impl<'a> Import<'a, '_> {
         if callers.is_empty() {
             return;
         }
-        let to = joined(cases.iter().flat_map(super::draft::calls).collect());
+        let to = joined(cases.iter().flat_map(super::grouping::calls).collect());
         if to.is_empty() {
             return;
         }
@@ -299,7 +300,7 @@ impl<'a> Import<'a, '_> {
                 name: authorization.name.to_owned(),
                 at: authorization.at,
                 from: Some(callers),
-                to: joined(cases.iter().flat_map(super::draft::calls).collect()),
+                to: joined(cases.iter().flat_map(super::grouping::calls).collect()),
                 when: None,
             };
             self.draft.add(target, Action::Allow, vec![rule]);
@@ -332,7 +333,7 @@ fn overlap(these: &[Case], those: &[Case]) -> bool {
     let calls = |cases: &[Case]| {
         cases
             .iter()
-            .flat_map(super::draft::calls)
+            .flat_map(super::grouping::calls)
             .collect::<Vec<_>>()
     };
     let those = calls(those);

@@ -61,45 +61,12 @@ fn route<'n>(object: &Object<'n>, report: &mut Report) -> Option<Route<'n>> {
             servers.push((namespace, parent.field_text("name").unwrap_or_default()));
         }
     }
-    let host = fields
-        .entry("hostnames")
-        .filter(|entry| !entry.value.items().is_empty());
     let mut matches = Vec::new();
     for rule in fields.list("rules", report) {
-        let known = [
-            "name",
-            "matches",
-            "filters",
-            "backendRefs",
-            "timeouts",
-            "retry",
-            "sessionPersistence",
-        ];
-        let Some(rule_fields) = Fields::open(rule, "a rule", Keys::Exact, &known, report) else {
-            continue;
-        };
-        let list = rule_fields.list("matches", report);
-        if list.is_empty() {
-            matches.push(Matching {
-                at: rule.span,
-                formula: if object.kind == "GRPCRoute" {
-                    grpc(None, None)
-                } else {
-                    Formula::always()
-                },
-                weight: (0, 0),
-            });
-        }
-        for one in list {
-            let read = if object.kind == "GRPCRoute" {
-                grpc_match
-            } else {
-                http_match
-            };
-            matches.extend(read(one, report));
-        }
+        matches.extend(rule_matches(object.kind, rule, report));
     }
-    if let Some(host) = host {
+    let host = fields.entry("hostnames");
+    if let Some(host) = host.filter(|entry| !entry.value.items().is_empty()) {
         for one in &mut matches {
             let message = "`hostnames`: the host of the request";
             let finding = Finding::new(Kind::Host, host.key_span, message);
@@ -113,6 +80,40 @@ fn route<'n>(object: &Object<'n>, report: &mut Report) -> Option<Route<'n>> {
         servers,
         matches,
     })
+}
+
+const RULE: [&str; 7] = [
+    "name",
+    "matches",
+    "filters",
+    "backendRefs",
+    "timeouts",
+    "retry",
+    "sessionPersistence",
+];
+
+/// What a rule takes: some match, or everything.
+fn rule_matches(kind: &str, rule: &Node, report: &mut Report) -> Vec<Matching> {
+    let Some(fields) = Fields::open(rule, "a rule", Keys::Exact, &RULE, report) else {
+        return Vec::new();
+    };
+    let is_grpc = kind == "GRPCRoute";
+    let matches = fields.list("matches", report);
+    if matches.is_empty() {
+        let formula = if is_grpc {
+            grpc(None, None)
+        } else {
+            Formula::always()
+        };
+        return vec![Matching {
+            at: rule.span,
+            formula,
+            weight: (0, 0),
+        }];
+    }
+    let read = if is_grpc { grpc_match } else { http_match };
+    let matches = matches.iter().filter_map(|one| read(one, report));
+    matches.collect()
 }
 
 fn http_match(node: &Node, report: &mut Report) -> Option<Matching> {
