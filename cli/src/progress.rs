@@ -19,7 +19,7 @@ impl Progress {
         let target = ProgressDrawTarget::stderr();
         let bar = ProgressBar::with_draw_target(total, target);
         let template = match total {
-            Some(_) => "{percent:>3} % [{bar:40}] {bytes} of {total_bytes}, {eta} to go",
+            Some(_) => "{percent:>3} % [{wide_bar}] {bytes} of {total_bytes}, {eta} to go",
             None => "{spinner} {bytes}, {bytes_per_sec}",
         };
         // Fails for a template that is none, and these two are.

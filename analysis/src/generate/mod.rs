@@ -18,6 +18,7 @@ mod template;
 mod tests;
 mod token;
 mod tree;
+mod values;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};

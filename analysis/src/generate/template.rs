@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Service,
     token::{Kind, Token},
-    tree::{Piece, Values, Verb},
+    tree::{Piece, Verb},
+    values::Values,
 };
 use crate::figure::grouped;
 
@@ -90,7 +91,10 @@ fn text(pieces: &[Piece<'_>]) -> (String, Vec<String>) {
                 if !matches!(token, Token::Word) {
                     evidence.push(format!("always {literal}"));
                 }
-                last = literal;
+                last = match token {
+                    Token::Id { prefix, .. } if !prefix.is_empty() => prefix,
+                    _ => literal,
+                };
             }
             Piece::Capture {
                 prefix,
@@ -113,12 +117,15 @@ fn text(pieces: &[Piece<'_>]) -> (String, Vec<String>) {
 
 /// What a capture is called: what stands before it, in the singular; never twice.
 fn name(prefix: &str, before: &str, taken: &mut BTreeSet<String>) -> String {
+    let trim = |text: &str| {
+        let text = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        text.to_owned()
+    };
     let word = match prefix {
-        "" => singular(before),
-        prefix => prefix.to_owned(),
+        "" => singular(&trim(before)),
+        prefix => trim(prefix),
     };
     let word: String = word
-        .trim_matches(|c: char| !c.is_ascii_alphanumeric())
         .chars()
         .map(|c| match c {
             c if c.is_ascii_alphanumeric() => c.to_ascii_lowercase(),
@@ -173,6 +180,7 @@ mod tests {
             ("", "address", "address"),
             ("", "v1", "v1"),
             ("", "user-profiles", "user_profile"),
+            ("", "resources-", "resource"),
             ("", "", "id"),
             ("", "%C3%A9", "c3_a9"),
             ("", "2027", "id"),

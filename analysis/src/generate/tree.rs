@@ -10,19 +10,17 @@
 //! words when there are more than anybody would write down, and what does not fit into
 //! [`MAX_NODES`] is refused and counted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
-};
+use std::collections::BTreeMap;
 
-use super::token::{Kind, Token};
+use super::{
+    token::{Kind, Token},
+    values::Values,
+};
 
 /// Segments of all paths of a service; each takes some 300 bytes.
 pub(super) const MAX_NODES: usize = 100_000;
 /// Words in one place until they become a capture at once, whatever they have in common.
 const MOST_WORDS: usize = 1_000;
-/// Values that are told apart to be counted, 8 bytes each.
-const MOST_VALUES: usize = 100_000;
 
 /// A place in the paths: what was called there, and what comes below.
 #[derive(Debug, Default)]
@@ -67,14 +65,6 @@ struct Child {
 struct Capture {
     node: Node,
     values: Values,
-}
-
-/// The texts that a capture stands for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Values {
-    /// Hashes of them; enough of them to count.
-    distinct: HashSet<u64>,
-    kinds: BTreeSet<Kind>,
 }
 
 /// One segment of a template.
@@ -308,35 +298,5 @@ impl Node {
             capture.node.walk(path, take);
             path.pop();
         }
-    }
-}
-
-impl Values {
-    fn add(&mut self, text: &str, token: &Token) {
-        self.kinds.insert(match token {
-            Token::Word => Kind::Words,
-            Token::Id { kind, .. } => *kind,
-        });
-        if self.distinct.len() < MOST_VALUES {
-            let hasher = BuildHasherDefault::<DefaultHasher>::default();
-            self.distinct.insert(hasher.hash_one(text));
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.kinds.extend(other.kinds);
-        let room = MOST_VALUES.saturating_sub(self.distinct.len());
-        self.distinct.extend(other.distinct.into_iter().take(room));
-    }
-
-    /// How many there are; at least, if there are too many to tell apart.
-    pub(super) fn count(&self) -> (usize, bool) {
-        let count = self.distinct.len();
-        (count, count < MOST_VALUES)
-    }
-
-    /// What they are.
-    pub(super) fn kinds(&self) -> impl ExactSizeIterator<Item = Kind> {
-        self.kinds.iter().copied()
     }
 }
