@@ -400,3 +400,33 @@ fn identities_that_a_log_does_not_know_are_warned_of() {
         assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     }
 }
+
+/// What a reader copies is what we would write: every worked example is in the one form, and
+/// nothing in it is warned of.
+#[test]
+fn the_worked_examples_are_exemplary() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut examples = 0;
+    for entry in std::fs::read_dir(root.join("docs/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        let example = path.to_str().unwrap();
+        for args in [
+            &["check", "--deny-warnings", example][..],
+            &["fmt", "--check", example],
+        ] {
+            let outcome = callgate(&root, args);
+            assert_eq!(
+                outcome.code,
+                Some(0),
+                "{}{}",
+                outcome.stdout,
+                outcome.stderr
+            );
+        }
+        examples += 1;
+    }
+    assert!(examples >= 10, "{examples}");
+}
