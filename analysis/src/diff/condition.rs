@@ -12,7 +12,7 @@ use callgate_policy::{
     },
 };
 
-use super::{survey::World, way::Way};
+use super::{scene::World, way::Way};
 
 /// Requests that are tried to show what conditions do.
 const MAX_TRIES: usize = 200;

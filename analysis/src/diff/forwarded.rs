@@ -5,7 +5,9 @@
 use callgate_policy::{CallerPattern, Side, SpiffeId, spec::ForwarderSpec};
 
 use super::{
-    survey::{Asking, Region, Subject, Survey, World},
+    asking::{Asking, Region, Subject},
+    scene::World,
+    survey::Survey,
     way::Way,
     world::Party,
 };

@@ -12,15 +12,20 @@
 //! that add nothing show nothing. What may differ is asked of the code that decides, so
 //! nothing is shown that is not so.
 
+mod asking;
 mod change;
 pub(crate) mod condition;
 mod forwarded;
+mod operation;
 mod report;
+pub(crate) mod scene;
 mod settings;
-pub(crate) mod survey;
+mod survey;
 #[cfg(test)]
 mod tests;
 pub(crate) mod way;
+mod whom;
+mod witness;
 pub(crate) mod world;
 
 use std::collections::BTreeSet;
@@ -33,7 +38,8 @@ pub use change::{
 };
 pub use world::Version;
 
-use survey::{Budget, Survey};
+use asking::Budget;
+use survey::Survey;
 
 /// Requests that both versions are asked about, at most: some seconds of them.
 const MAX_QUESTIONS: usize = 20_000_000;

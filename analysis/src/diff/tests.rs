@@ -469,3 +469,38 @@ fn rules_in_shadow_decide_nothing() {
     );
     assert_eq!(allows(&shadow, ""), Vec::<String>::new());
 }
+
+#[test]
+fn a_long_list_of_what_stays_is_cut() {
+    let few: String = (0..12).map(|n| format!("GET /x/{n}, ")).collect();
+    let old = rule("r", "/ns/a/sa/x", few.trim_end_matches(", "));
+    let found = allows(&old, &rule("r", "/ns/a/sa/x", "'GET /x/{y}'"));
+    let stays = (0..8).map(|n| format!("GET /x/{n}; ")).collect::<String>();
+    assert_eq!(
+        found,
+        [format!(
+            "/ns/a/sa/x: refused -> allowed: GET /x/{{y}} except {stays}more that other rules \
+             say [GET /x/any-y]"
+        )]
+    );
+}
+
+#[test]
+fn a_service_with_a_first_policy_or_none_any_more() {
+    let allow = "  allow:\n".to_owned() + &rule("r", "/ns/a/sa/x", "GET /x");
+    let with = orders("", &allow);
+    let (without, _) = with.split_once("---").unwrap();
+    assert_eq!(
+        compared(without, &with),
+        ["/ns/a/sa/x: refused -> allowed: GET /x [GET /x]"]
+    );
+    assert_eq!(
+        compared(&with, without),
+        ["/ns/a/sa/x: allowed -> refused: GET /x [GET /x]"]
+    );
+    let empty = compare(&Version::empty(), &version(&with), now());
+    assert_eq!(
+        lines(&empty),
+        ["/ns/a/sa/x: refused -> allowed: GET /x [GET /x]"]
+    );
+}

@@ -21,7 +21,9 @@
 //! [`Language::is_exact`].
 
 mod access;
+mod called;
 mod kind;
+mod places;
 mod point;
 mod shape;
 mod solve;
@@ -40,7 +42,7 @@ pub use point::Point;
 pub(crate) use shape::Shape;
 
 use kind::Kinds;
-use shape::Slice;
+use places::Slice;
 use vocabulary::Vocabulary;
 
 /// The texts and kinds of requests that some accesses tell apart. What is asked about

@@ -1,17 +1,12 @@
 //! Accesses as words: what stands at each place of a caller and of a path.
 
-use std::{
-    hash::{Hash, Hasher},
-    ops::RangeInclusive,
-};
+use std::hash::{Hash, Hasher};
 
-use callgate_policy::{
-    CallerPattern, CallerSegment, CanonicalPath, Operation, PathOptions, PathSegment, Side,
-    SpiffeId,
-};
+use callgate_policy::{CallerPattern, CallerSegment, Operation, PathOptions, PathSegment, Side};
 
 use super::{
-    solve::{solve, value_in},
+    places::{Lengths, Places, Slice},
+    solve::value_in,
     word::{Variable, Word},
 };
 
@@ -19,36 +14,13 @@ use super::{
 /// captures are called.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    trust_domain: String,
-    caller: Places,
-    path: Places,
+    pub(super) trust_domain: String,
+    pub(super) caller: Places,
+    pub(super) path: Places,
     /// Whether the path ends in `/`; both are meant if there is none.
-    slash: Option<bool>,
+    pub(super) slash: Option<bool>,
     /// What is captured, by the number of its variable; nothing, of other variables.
-    names: Vec<Option<String>>,
-}
-
-/// Places in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Places {
-    words: Vec<Word>,
-    /// Any number of further ones.
-    tail: bool,
-}
-
-/// Requests of one length.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slice {
-    pub(super) caller: usize,
-    pub(super) path: usize,
-    pub(super) slash: bool,
-}
-
-/// The lengths that a language tells apart.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Lengths {
-    pub(super) caller: usize,
-    pub(super) path: usize,
+    pub(super) names: Vec<Option<String>>,
 }
 
 impl Shape {
@@ -122,38 +94,6 @@ impl Shape {
         }
     }
 
-    /// What is meant when this one caller calls, of any caller in `trust_domain`; none if
-    /// it is not meant.
-    pub(crate) fn as_called_by(&self, caller: &SpiffeId, trust_domain: &str) -> Option<Self> {
-        if caller.trust_domain() != self.trust_domain {
-            return None;
-        }
-        let texts: Vec<Word> = caller.segments().map(Word::literal).collect();
-        let slice = Slice {
-            caller: texts.len(),
-            path: self.path.words.len(),
-            slash: true,
-        };
-        let fits = self.caller.lengths(texts.len()).contains(&texts.len());
-        if !fits {
-            return None;
-        }
-        let (words, variables) = self.at(&slice, 0);
-        let equations: Vec<(Word, Word)> = words.iter().cloned().zip(texts).collect();
-        // Each variable of a caller is a whole segment, so there is one solution at most.
-        let solution = solve(&equations, variables, 0).list.into_iter().next()?;
-        let path = self.path.words.iter().map(|word| solution.apply(word));
-        Some(Self {
-            path: Places {
-                words: path.collect(),
-                tail: self.path.tail,
-            },
-            slash: self.slash,
-            names: self.names.clone(),
-            ..Self::everything(trust_domain)
-        })
-    }
-
     /// Every request with this path, of callers in this trust domain.
     pub(crate) fn of_path<'s>(
         trust_domain: &str,
@@ -167,61 +107,6 @@ impl Shape {
             },
             slash: Some(slash),
             ..Self::everything(trust_domain)
-        }
-    }
-
-    /// The patterns of the callers who are meant when this path is called: what the path
-    /// captures stands for them too. None, if the path is not meant.
-    pub(crate) fn callers_of_path(&self, path: &Self) -> Vec<String> {
-        let slice = Slice {
-            caller: self.caller.words.len(),
-            path: path.path.words.len(),
-            slash: true,
-        };
-        if !self.path.may_meet(&path.path) {
-            return Vec::new();
-        }
-        let (words, variables) = self.at(&slice, 0);
-        let (caller, mine) = words.split_at(slice.caller.min(words.len()));
-        let theirs = path.path.words.iter().cloned();
-        let equations: Vec<(Word, Word)> = mine.iter().cloned().zip(theirs).collect();
-        let solutions = solve(&equations, variables, 0).list.into_iter();
-        let mut patterns: Vec<String> = solutions
-            .map(|solution| {
-                let words = caller.iter().map(|word| solution.apply(word));
-                let segments: String = words.map(|word| self.segment(&word, "*")).collect();
-                let tail = if self.caller.tail { "/**" } else { "" };
-                format!("spiffe://{}{segments}{tail}", self.trust_domain)
-            })
-            .collect();
-        patterns.dedup();
-        patterns
-    }
-
-    /// The path, as a rule would write it.
-    pub(crate) fn path_text(&self) -> String {
-        let words = self.path.words.iter();
-        let segments: String = words.map(|word| self.segment(word, "{any}")).collect();
-        match (self.path.tail, self.slash) {
-            (true, _) => segments + "/**",
-            (false, _) if segments.is_empty() => "/".to_owned(),
-            (false, Some(true)) => segments + "/",
-            (false, _) => segments,
-        }
-    }
-
-    fn segment(&self, word: &Word, any: &str) -> String {
-        let spelled = |text: &str| match text {
-            "" => String::new(),
-            text => CanonicalPath::spell([text], false).split_off(1),
-        };
-        let prefix = spelled(&word.prefix);
-        match &word.unknown {
-            None => format!("/{prefix}"),
-            Some((variable, suffix)) => match self.name(*variable) {
-                None => format!("/{prefix}{any}{}", spelled(suffix)),
-                Some(name) => format!("/{prefix}{{{name}}}{}", spelled(suffix)),
-            },
         }
     }
 
@@ -351,88 +236,5 @@ impl Hash for Shape {
         self.caller.hash(state);
         self.path.hash(state);
         self.slash.hash(state);
-    }
-}
-
-impl Places {
-    fn may_meet(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.words.len(), other.words.len());
-        let long_enough = (self.tail || mine >= theirs) && (other.tail || theirs >= mine);
-        let mut pairs = self.words.iter().zip(&other.words);
-        long_enough
-            && pairs.all(|(mine, theirs)| {
-                mine.unknown.is_some() || theirs.unknown.is_some() || mine.prefix == theirs.prefix
-            })
-    }
-
-    /// The lengths that there are, up to `longest`.
-    fn lengths(&self, longest: usize) -> RangeInclusive<usize> {
-        let least = self.words.len();
-        if self.tail {
-            least..=longest.max(least)
-        } else {
-            least..=least
-        }
-    }
-
-    fn at(&self, length: usize, first: Variable, next: &mut Variable) -> Vec<Word> {
-        let own = self.words.iter().map(|word| Word {
-            unknown: word
-                .unknown
-                .as_ref()
-                .map(|(variable, suffix)| (variable + first, suffix.clone())),
-            ..word.clone()
-        });
-        let mut words: Vec<Word> = own.collect();
-        while words.len() < length {
-            words.push(Word::variable(*next));
-            *next += 1;
-        }
-        words
-    }
-}
-
-impl Slice {
-    /// Every slice in which there may be requests of all `shapes`. What is longer than
-    /// `longest` by one is like everything longer.
-    pub(super) fn all(shapes: &[&Shape], longest: Lengths) -> Vec<Self> {
-        let common = |ranges: Vec<RangeInclusive<usize>>| {
-            let start = ranges.iter().map(|range| *range.start()).max().unwrap_or(0);
-            let end = ranges.iter().map(|range| *range.end()).min().unwrap_or(0);
-            start..=end
-        };
-        let callers = common(
-            shapes
-                .iter()
-                .map(|shape| shape.caller.lengths(longest.caller + 1))
-                .collect(),
-        );
-        let paths = common(
-            shapes
-                .iter()
-                .map(|shape| shape.path.lengths(longest.path + 1))
-                .collect(),
-        );
-        let slash_fits = |slash: bool| {
-            shapes
-                .iter()
-                .all(|shape| shape.slash.is_none_or(|wanted| wanted == slash))
-        };
-        let mut slices = Vec::new();
-        for caller in callers.filter(|length| *length > 0) {
-            for path in paths.clone() {
-                for slash in [false, true] {
-                    // `/` ends in a slash and has no segment.
-                    if slash_fits(slash) && (slash || path > 0) {
-                        slices.push(Self {
-                            caller,
-                            path,
-                            slash,
-                        });
-                    }
-                }
-            }
-        }
-        slices
     }
 }

@@ -10,13 +10,16 @@ use callgate_policy::{PathOptions, SpiffeId};
 use super::{
     Point, Shape,
     kind::Kind,
-    shape::{Lengths, Slice},
+    places::{Lengths, Slice},
     solve::{Solution, solve},
     word::{Variable, Word},
 };
 
 /// Letters that both identities and paths have.
 pub(super) const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+/// Ways to keep slashes and parameters in one path that are looked at.
+const MAX_KEPT: usize = 500;
 
 /// What the accesses of a language write.
 #[derive(Debug, Default)]
@@ -178,26 +181,48 @@ impl NewTexts<'_> {
 
 impl Texts {
     /// These texts and, if some of `options` keep slashes or parameters, others with them
-    /// in each segment or instead of a slash between segments: what other readers would
+    /// in each segment or between segments, once and twice over: what other readers would
     /// read in another way.
     pub(super) fn kept(self, options: &[PathOptions]) -> Vec<Self> {
         let slashes = options.iter().any(|options| options.keep_encoded_slash);
         let parameters = options.iter().any(|options| options.keep_parameters);
-        let mut all = Vec::new();
-        let kept = [(slashes, '/'), (parameters, ';')];
-        for (_, mark) in kept.iter().filter(|(kept, _)| *kept) {
-            for place in 0..self.path.len() {
-                let mut more = self.clone();
-                if let Some(text) = more.path.get_mut(place) {
-                    text.push(*mark);
-                    text.push_str("any");
+        let kept = [(slashes, '/'), (parameters, ';')].into_iter();
+        let marks: Vec<char> = kept
+            .filter(|(kept, _)| *kept)
+            .map(|(_, mark)| mark)
+            .collect();
+        let mut all = vec![self];
+        if marks.is_empty() {
+            return all;
+        }
+        for _ in 0..2 {
+            let more: Vec<Self> = all.iter().flat_map(|texts| texts.marked(&marks)).collect();
+            for texts in more {
+                if all.len() < MAX_KEPT && !all.contains(&texts) {
+                    all.push(texts);
                 }
-                all.push(more);
             }
         }
-        for count in 2..=self.path.len() {
-            for place in 0..=(self.path.len() - count) {
-                for (_, mark) in kept.iter().filter(|(kept, _)| *kept) {
+        all
+    }
+
+    /// The same with one of `marks` behind a text, wherever that stands, or instead of
+    /// some slashes.
+    fn marked(&self, marks: &[char]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for mark in marks {
+            for (place, text) in self.path.iter().enumerate() {
+                if !self.path.iter().take(place).any(|before| before == text) {
+                    let mut more = self.clone();
+                    for same in more.path.iter_mut().filter(|same| *same == text) {
+                        same.push(*mark);
+                        same.push_str("any");
+                    }
+                    all.push(more);
+                }
+            }
+            for count in 2..=self.path.len() {
+                for place in 0..=(self.path.len() - count) {
                     let mut more = self.clone();
                     let joined: Vec<String> = more.path.drain(place..place + count).collect();
                     more.path.insert(place, joined.join(&mark.to_string()));
@@ -205,7 +230,6 @@ impl Texts {
                 }
             }
         }
-        all.insert(0, self);
         all
     }
 

@@ -19,7 +19,7 @@ use crate::{
     diff::{
         Answer, Level,
         condition::{Predicate, assuming},
-        survey::World,
+        scene::World,
         way::Way,
     },
     language::{Access, Language, Shape},

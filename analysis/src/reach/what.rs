@@ -6,7 +6,7 @@ use callgate_policy::{Caller, CallerPattern, Side, SpiffeId, Timestamp};
 
 use super::{Grant, Scene, is_allowed};
 use crate::{
-    diff::{Version, survey::World, way::Way},
+    diff::{Version, scene::World, way::Way},
     language::{Language, Point, Shape},
 };
 

@@ -7,7 +7,7 @@ use callgate_policy::{
 
 use super::{Grant, Scene, group_of, is_allowed};
 use crate::{
-    diff::{Version, survey::World, way::Way},
+    diff::{Version, scene::World, way::Way},
     language::{Language, Shape},
 };
 

@@ -9,7 +9,7 @@ use crate::{
         AccessChange, Level, Version,
         world::{Asked, Party},
     },
-    language::Point,
+    language::{Access, Point},
 };
 
 /// An allow rule or a deny rule, each with one `from` and some lines.
@@ -22,6 +22,7 @@ struct Rules {
     shadow: bool,
     ignore_slash: bool,
     alias: bool,
+    keep: bool,
 }
 
 fn caller() -> impl Strategy<Value = String> {
@@ -80,9 +81,10 @@ fn rules() -> impl Strategy<Value = Rules> {
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
+        Just(false),
     );
     (lists, flags).prop_map(
-        |((allow, deny, mesh_allow, mesh_deny), (shadow, ignore_slash, alias))| Rules {
+        |((allow, deny, mesh_allow, mesh_deny), (shadow, ignore_slash, alias, keep))| Rules {
             allow,
             deny,
             mesh_allow,
@@ -90,6 +92,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             shadow,
             ignore_slash,
             alias,
+            keep,
         },
     )
 }
@@ -139,6 +142,8 @@ fn built(rules: &Rules) -> Version {
     }
     if rules.ignore_slash {
         spec += "  paths: {trailingSlash: Ignore}\n";
+    } else if rules.keep {
+        spec += "  paths: {parameters: Keep, encodedSlash: Keep}\n";
     }
     version(&orders(&mesh, &spec))
 }
@@ -248,7 +253,7 @@ fn is_told(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn all_that_differs_is_told_and_nothing_else(
@@ -291,6 +296,102 @@ proptest! {
             let levels = levels(point);
             if levels.0 != levels.1 {
                 let told = is_told(&diff, point, levels, (options, strict));
+                prop_assert!(told, "{} {} {:?}\n{:#?}", point.caller(), point, levels, super::lines(&diff));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// One rule alone decides as its patterns are held against requests one by one.
+    #[test]
+    fn a_rule_is_about_what_it_decides(
+        rule in rule(),
+        denies in any::<bool>(),
+        ignore_slash in any::<bool>(),
+        points in vec(point(), 100),
+    ) {
+        let everything = ("/**".to_owned(), vec!["ANY /**".to_owned(), "WEBSOCKET /**".to_owned()]);
+        let (allow, deny, side) = match denies {
+            true => (vec![everything], vec![rule], Side::Deny),
+            false => (vec![rule], Vec::new(), Side::Allow),
+        };
+        let (mesh_allow, mesh_deny) = (Vec::new(), Vec::new());
+        let rules = Rules {
+            allow, deny, mesh_allow, mesh_deny, shadow: false, ignore_slash, alias: false,
+            keep: false,
+        };
+        let version = built(&rules);
+        let policy = &version.services()[0];
+        let own = if denies { &policy.deny[0] } else { &policy.allow[0] };
+        let ways = Access::of_rule(own, side, policy.paths);
+        for point in &points {
+            // Only of its own domain the rule that allows everything is about all.
+            if point.caller().trust_domain() != "example.org" && denies {
+                continue;
+            }
+            let asked = Asked {
+                point,
+                party: Party::Direct,
+                service: &policy.services[0],
+                at: now(),
+                extras: None,
+            };
+            let answer = version.answer(&asked);
+            let decides = answer.rule.as_ref() == Some(&own.name);
+            prop_assert_eq!(ways.iter().any(|way| way.holds(point)), decides, "{}", point);
+        }
+    }
+}
+
+/// Requests with what only some services keep in their paths.
+fn kept_point() -> impl Strategy<Value = Point> {
+    let segment = select(vec![
+        "a", "b", "c", "a;c", "b;a", "a/b", "b/a;c", "ab;c", "c/c", ";/a",
+    ]);
+    let caller = vec(select(vec!["a", "b"]), 1..3);
+    (caller, vec(segment, 1..3)).prop_map(|(caller, segments)| {
+        let id = SpiffeId::parse(&format!("spiffe://example.org/{}", caller.join("/"))).unwrap();
+        let segments: Vec<String> = segments.iter().map(|one| (*one).to_owned()).collect();
+        Point::example(id, "GET", None, &segments, false)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Where a service keeps what others refuse, some change of that kind is told.
+    #[test]
+    fn kept_paths_that_differ_are_told(
+        one in rules(),
+        other in rules(),
+        which in 0u8..7,
+        keeps in select(vec![(true, true), (false, true), (true, false)]),
+        points in vec(kept_point(), 100),
+    ) {
+        let mut new_rules = changed(one.clone(), other, which);
+        let mut one = one;
+        (one.keep, new_rules.keep) = keeps;
+        (one.ignore_slash, new_rules.ignore_slash) = (false, false);
+        let (old, new) = (built(&one), built(&new_rules));
+        let diff = compare(&old, &new, now());
+        let service = SpiffeId::parse("spiffe://example.org/ns/shop/sa/orders").unwrap();
+        for point in &points {
+            let level = |version: &Version| {
+                let asked = Asked {
+                    point,
+                    party: Party::Direct,
+                    service: &service,
+                    at: now(),
+                    extras: None,
+                };
+                version.answer(&asked).level
+            };
+            let levels = (level(&old), level(&new));
+            if levels.0 != levels.1 {
+                let told = diff.accesses().any(|access| access.levels == levels);
                 prop_assert!(told, "{} {} {:?}\n{:#?}", point.caller(), point, levels, super::lines(&diff));
             }
         }
