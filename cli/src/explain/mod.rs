@@ -72,10 +72,15 @@ fn asked(args: &ExplainArgs, documents: &Documents) -> anyhow::Result<ExitCode> 
         explainer.explain(parties, &request, call.to_string(), now)
     };
     print(&match args.format {
-        Format::Human => human::show(&explainer, &told, colour()),
+        Format::Human => human::show(&explainer, &told, colour()) + &at(args),
         Format::Json => json::show(&told)?,
     })?;
     Ok(exit(&told))
+}
+
+/// When, where that was said.
+fn at(args: &ExplainArgs) -> String {
+    args.at.map_or_else(String::new, |at| format!("at {at}\n"))
 }
 
 fn exit(told: &Explanation<'_>) -> ExitCode {

@@ -4,6 +4,7 @@
 //! on with what is left, so that one load tells everything that is wrong.
 
 mod exception;
+mod expectation;
 mod fields;
 mod group;
 mod guardrails;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Shape, exception, group, guardrails, mesh, metadata, policy_test, revocation, rules, service,
-    trust,
+    Shape, exception, expectation, group, guardrails, mesh, metadata, policy_test, revocation,
+    rules, service, trust,
 };
 
 const SCHEMA: &str = include_str!("../../../../docs/schema.json");
@@ -33,7 +33,7 @@ fn every_mapping_has_its_fields_in_the_schema() {
         ("policyTest", &policy_test::SHAPE),
         ("testCase", &policy_test::CASE),
     ];
-    let expectation = ("expectation", &policy_test::EXPECT);
+    let expectation = ("expectation", &expectation::SHAPE);
     for (name, shape) in cases.into_iter().chain([expectation]) {
         let object = match name {
             "" => &schema,
