@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_policy::{
-    PolicySet, Side, SpiffeId,
+    PolicySet, Side, SpiffeId, Timestamp,
+    document::parse_time,
     spec::{
         Callers, Enforcement, FromSpec, MeshSpec, PolicySetSpec, RuleSpec, ServiceSpec, WhenSpec,
     },
@@ -97,12 +98,37 @@ fn ways(rule: &RuleSpec, side: Side, assumed: &BTreeSet<Predicate>) -> Vec<RuleS
     ways
 }
 
+/// Moments within a week, and moments that conditions name, are tried too.
+const HOURS_OF_A_WEEK: i64 = 7 * 24;
+
 /// What a request may have besides, so that conditions come out in one way or another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
     pub(crate) headers: BTreeMap<String, String>,
     /// As in a request target, with `?` where there is any.
     pub(crate) query: String,
+    /// When it is made, if not as soon as both versions differ.
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// Times that are tried from `start` on for the conditions of `ways`: each hour of a week,
+/// and the timestamps that stand in them. None, where none of them reads the time.
+pub(crate) fn times<'w>(ways: impl Iterator<Item = &'w Way<'w>>, start: Timestamp) -> Vec<Extras> {
+    let whens = ways.filter_map(|way| way.rule.when.as_ref());
+    let timed: Vec<&WhenSpec> = whens.filter(|when| when.condition.reads_time()).collect();
+    if timed.is_empty() {
+        return Vec::new();
+    }
+    let named = timed.iter().flat_map(|when| literals(&when.text));
+    let named = named.filter_map(|text| parse_time(&text).ok());
+    let hours = (1..=HOURS_OF_A_WEEK)
+        .map(|hour| Timestamp::from_millis(start.as_millis().saturating_add(hour * 3_600_000)));
+    let moments = named.filter(|moment| *moment > start).chain(hours);
+    let at = |moment| Extras {
+        at: Some(moment),
+        ..Extras::default()
+    };
+    moments.map(at).collect()
 }
 
 /// What is tried for the conditions of `ways`: nothing, and each of their headers and

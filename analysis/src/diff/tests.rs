@@ -450,13 +450,24 @@ fn conditions_may_make_a_difference() {
         ),
         ["/ns/a/sa/x: refused -> allowed: POST /x [POST /x]"]
     );
+    // So is the time: 2026-11-22 is a Sunday.
+    let monday = when("r", "GET /x", "request.time.getDayOfWeek() == 1");
+    let diff = compare(
+        &version(&orders("", "  allow: []\n")),
+        &version(&orders("", &format!("  allow:\n{monday}"))),
+        now(),
+    );
+    let witness = &diff.accesses().next().unwrap().witness;
+    assert!(witness.is_proof);
+    assert_eq!(witness.at.to_string(), "2026-11-23T00:00:00Z");
     // Of what cannot be tried out, nobody claims to know.
-    let late = when(
+    let ticket = when(
         "r",
         "GET /x",
-        "request.time > timestamp(\"2099-01-01T00:00:00Z\")",
+        "request.headers[\"x-ticket\"].matches(\"^SUP-[0-9]+$\")",
     );
-    assert_eq!(allows(&late, &late.replace("2099", "2098")).len(), 2);
+    let found = allows("", &ticket);
+    assert!(found[0].contains("may differ"), "{found:?}");
 }
 
 #[test]

@@ -33,14 +33,18 @@ impl Survey<'_> {
     /// A request that both versions were asked about: one that they decide differently,
     /// if there is one among those that are tried.
     pub(super) fn witness(&self, found: &Found<'_>, now: Timestamp) -> Option<Witness> {
-        let tries = condition::tries(self.conditional(found));
+        let start = found.run.from.unwrap_or(now);
+        let ends = found.run.until;
+        let mut tries = condition::tries(self.conditional(found));
+        let times = condition::times(self.conditional(found), start).into_iter();
+        tries.extend(times.filter(|extras| ends.is_none_or(|end| extras.at < Some(end))));
         let witnesses = || tries.iter().map(|extras| self.ask(found, extras, now));
         let proof = witnesses().find(|witness| witness.is_proof);
         proof.or_else(|| witnesses().next())
     }
 
     fn ask(&self, found: &Found<'_>, extras: &Extras, now: Timestamp) -> Witness {
-        let at = found.run.from.unwrap_or(now);
+        let at = extras.at.or(found.run.from).unwrap_or(now);
         let asked = Asked {
             point: &found.point,
             party: found.party,

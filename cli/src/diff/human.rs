@@ -14,6 +14,7 @@
 //! ```
 
 use callgate_analysis::diff::{AccessChange, CallerChange, Direction, ServiceChange};
+use callgate_policy::Timestamp;
 
 use super::{Shown, words};
 use crate::output::printable;
@@ -26,7 +27,7 @@ pub(super) fn show(shown: &Shown<'_>, colour: bool) -> String {
     )];
     lines.push(String::new());
     for change in &diff.services {
-        lines.extend(service(change, colour));
+        lines.extend(service(change, shown.at, colour));
     }
     for setting in &diff.settings {
         lines.push(format!(
@@ -45,7 +46,7 @@ pub(super) fn show(shown: &Shown<'_>, colour: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-fn service(change: &ServiceChange, colour: bool) -> Vec<String> {
+fn service(change: &ServiceChange, now: Timestamp, colour: bool) -> Vec<String> {
     let name = change.policy.as_deref().unwrap_or_default();
     let mut lines = Vec::new();
     for (number, service) in words::services(change).into_iter().enumerate() {
@@ -62,13 +63,13 @@ fn service(change: &ServiceChange, colour: bool) -> Vec<String> {
     }
     lines.push(String::new());
     for one in &change.callers {
-        lines.extend(caller(one, colour));
+        lines.extend(caller(one, now, colour));
         lines.push(String::new());
     }
     lines
 }
 
-fn caller(change: &CallerChange, colour: bool) -> Vec<String> {
+fn caller(change: &CallerChange, now: Timestamp, colour: bool) -> Vec<String> {
     let everyone = change.who.len() > 1
         && change
             .who
@@ -84,12 +85,12 @@ fn caller(change: &CallerChange, colour: bool) -> Vec<String> {
     };
     let exact = matches!(&*change.who, [who] if words::is_exact(who));
     for access in &change.accesses {
-        lines.extend(one(access, exact, colour));
+        lines.extend(one(access, exact, now, colour));
     }
     lines
 }
 
-fn one(access: &AccessChange, exact: bool, colour: bool) -> Vec<String> {
+fn one(access: &AccessChange, exact: bool, now: Timestamp, colour: bool) -> Vec<String> {
     let sign = sign(Some(access.direction()), access.is_certain(), colour);
     let mut lines = vec![printable_line(&sign, words::what(access))];
     let mut tell = |label: &str, text: &str| {
@@ -113,9 +114,10 @@ fn one(access: &AccessChange, exact: bool, colour: bool) -> Vec<String> {
         true => String::new(),
         false => format!("   from {}", witness.point.caller()),
     };
-    let at = access
-        .from
-        .map_or_else(String::new, |at| format!("   at {at}"));
+    let at = match witness.at == now {
+        true => String::new(),
+        false => format!("   at {}", witness.at),
+    };
     let headers: String = witness
         .headers
         .iter()
