@@ -10,7 +10,7 @@ use callgate_tests::{
     pki::Pki,
     table::{Got, Place, Proxy, Report, Row, Service, Table, Wallet, World},
 };
-use callgate_wire::envoy::service::auth::v3::CheckRequest;
+use callgate_wire::{envoy::service::auth::v3::CheckRequest, wanted};
 use prost::Message as _;
 
 /// gRPC status codes.
@@ -74,7 +74,7 @@ impl Level {
         };
         let mut exchange = Exchange::new(Rc::new(Plugin::new(config)));
         let flow = exchange.request_headers(&mut proxy);
-        // As often as it asks; twice is all it may.
+        // As often as it asks; twice is all it may, for a retry or for more headers.
         for _ in 0..2 {
             self.answer(row, &mut exchange, &mut proxy)?;
         }
@@ -108,7 +108,7 @@ impl Level {
     }
 }
 
-/// A bearer secret does not leave the proxy.
+/// A bearer secret does not leave the proxy, nor anything else that nobody asked for.
 fn only_what_is_worth_sending(check: &CheckRequest) -> Result<()> {
     let http = check
         .attributes
@@ -120,8 +120,16 @@ fn only_what_is_worth_sending(check: &CheckRequest) -> Result<()> {
         "traceparent",
         "x-forwarded-client-cert",
     ];
+    let asked = check
+        .attributes
+        .as_ref()
+        .and_then(|attributes| attributes.context_extensions.get(wanted::LOOKED_FOR));
+    let asked = asked.context("it does not say what it looked for")?;
     for name in http.iter().flat_map(|http| http.headers.keys()) {
-        ensure!(worth.contains(&name.as_str()), "the Check carries `{name}`");
+        ensure!(
+            worth.contains(&name.as_str()) || wanted::has(asked, name),
+            "the Check carries `{name}`"
+        );
     }
     Ok(())
 }

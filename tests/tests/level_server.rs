@@ -14,12 +14,13 @@ use callgate_server::serve::{Config, Listen, Running, start};
 use callgate_tests::{
     pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN},
     table::{
-        Form, Got, Headers, Place, Proxy, Records, Report, Row, Table, Wallet, World, answered,
+        Form, Got, Headers, Place, Proxy, Records, Report, Table, Wallet, World, answered,
         native_check,
     },
 };
-use callgate_wire::envoy::service::auth::v3::{
-    CheckRequest, authorization_client::AuthorizationClient,
+use callgate_wire::{
+    envoy::service::auth::v3::{CheckRequest, authorization_client::AuthorizationClient},
+    wanted,
 };
 use prost::Message as _;
 use tempfile::TempDir;
@@ -104,12 +105,28 @@ impl Level {
         let shown = self.wallet.shown(row.peer());
         let callee = self.table.workloads.callee(&row.to)?;
         let mut proxy = Proxy::new(row, &self.wallet, &self.table.workloads)?;
-        let (check, headers) = match form {
-            Form::Ours => (our_check(row, &mut proxy)?, Headers::default()),
-            Form::Native => (native_check(&proxy, shown, callee), proxy.headers()),
-        };
-        let answer = server.client.check(check).await?.into_inner();
-        answered(answer, headers)
+        if form == Form::Native {
+            let check = native_check(&proxy, shown, callee);
+            let answer = server.client.check(check).await?.into_inner();
+            return answered(answer, proxy.headers());
+        }
+        let plugin = Plugin::new(br#"{"cluster":"callgate"}"#);
+        let mut exchange = Exchange::new(Rc::new(plugin));
+        let flow = exchange.request_headers(&mut proxy);
+        ensure!(flow == Flow::Pause, "`{}` does not wait", row.name);
+        let mut answer = server.client.check(sent(&proxy)?).await?.into_inner();
+        // An answer that wants more headers makes the filter ask once more.
+        if answer
+            .dynamic_metadata
+            .as_ref()
+            .and_then(wanted::asked)
+            .is_some()
+        {
+            let call = exchange.call().context("no call")?;
+            exchange.answered(&mut proxy, call, &answer.encode_to_vec());
+            answer = server.client.check(sent(&proxy)?).await?.into_inner();
+        }
+        answered(answer, Headers::default())
     }
 
     async fn finish(self) -> Result<(Table, BTreeMap<World, Records>)> {
@@ -158,12 +175,9 @@ fn decided_again(world: World, log: String) -> Result<()> {
     Ok(())
 }
 
-/// What the filter sends.
-fn our_check(row: &Row, proxy: &mut Proxy) -> Result<CheckRequest> {
-    let plugin = Plugin::new(br#"{"cluster":"callgate"}"#);
-    let flow = Exchange::new(Rc::new(plugin)).request_headers(proxy);
-    ensure!(flow == Flow::Pause, "`{}` does not wait", row.name);
-    let message = proxy.sent.first().context("no message")?;
+/// What the filter sent last.
+fn sent(proxy: &Proxy) -> Result<CheckRequest> {
+    let message = proxy.sent.last().context("no message")?;
     Ok(CheckRequest::decode(message.as_slice())?)
 }
 
