@@ -5,6 +5,9 @@ mod agreement;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+#[cfg(feature = "documents")]
+mod shadow;
+#[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;

@@ -14,6 +14,12 @@ use callgate_bench_mesh::{Answer, Mesh, Request};
 
 pub use measure::{Round, interleaved};
 
+/// Callgate among the engines.
+pub const CALLGATE: &str = "callgate";
+
+/// Callgate with a condition on every rule.
+pub const CONDITIONAL: &str = "callgate, each rule with `when`";
+
 /// A policy engine, loaded.
 pub trait Engine {
     /// Its name in tables.
@@ -64,6 +70,7 @@ pub trait Source {
 pub fn sources(mesh: &Mesh) -> Vec<Box<dyn Source>> {
     vec![
         Box::new(callgate::Documents::of(mesh)),
+        Box::new(callgate::Documents::with_conditions(mesh)),
         Box::new(cedar::Policies::of(mesh)),
         Box::new(rego::Data::of(mesh)),
     ]

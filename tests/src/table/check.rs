@@ -26,12 +26,15 @@ pub fn native_check(
     callee: Option<&SpiffeId>,
 ) -> CheckRequest {
     let mut headers = BTreeMap::<String, String>::new();
-    for (name, value) in &proxy.headers().0 {
+    // `disallowed_headers` of the shipped configuration.
+    let kept_back = ["authorization", "proxy-authorization", "cookie"];
+    let sent = proxy.headers().0.into_iter();
+    for (name, value) in sent.filter(|(name, _)| !kept_back.contains(&name.as_str())) {
         let joined = headers
-            .remove(name)
+            .remove(&name)
             .map(|before| before + ",")
             .unwrap_or_default();
-        headers.insert(name.clone(), joined + &sanitized(value));
+        headers.insert(name, joined + &sanitized(&value));
     }
     let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
     // normalize_path has encoded what is not ASCII before ext_authz sees it.

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::Context as _;
-use callgate_bench_decide::{Engine, agree, interleaved, sources};
+use callgate_bench_decide::{CALLGATE, CONDITIONAL, Engine, agree, interleaved, sources};
 use callgate_bench_mesh::{Mesh, Sample, mesh, requests};
 use callgate_bench_report::{Bar, Limit, Machine, Plot, Report, Table, Target, median, ratios};
 use mimalloc::MiMalloc;
@@ -165,7 +165,7 @@ fn targets(figures: &[Figure], bytes: &Bytes) -> Vec<Target> {
     let ours = |rules: &str| {
         figures
             .iter()
-            .find(|f| f.rules == rules && f.engine == "callgate")
+            .find(|f| f.rules == rules && f.engine == CALLGATE)
     };
     let of = |rules: &str, value: fn(&Figure) -> f64| ours(rules).map_or(f64::NAN, value);
     let most =
@@ -210,7 +210,20 @@ fn targets(figures: &[Figure], bytes: &Bytes) -> Vec<Target> {
             " µs",
         ));
     }
-    let peers = figures.iter().filter(|f| f.engine != "callgate");
+    for rules in ["1,000", "100,000"] {
+        let conditional = figures
+            .iter()
+            .find(|f| f.rules == rules && f.engine == CONDITIONAL);
+        targets.push(most(
+            &format!("hit p50 with `when`, {rules} rules"),
+            5.0,
+            conditional.map_or(f64::NAN, |f| f.hit_p50_us),
+            " µs",
+        ));
+    }
+    let peers = figures
+        .iter()
+        .filter(|f| ![CALLGATE, CONDITIONAL].contains(&f.engine));
     for peer in peers.filter(|f| targeted().any(|(rules, ..)| *rules == f.rules)) {
         targets.push(Target::new(
             format!("faster than {}, {} rules", peer.engine, peer.rules),
@@ -232,7 +245,7 @@ fn plot(figures: &[Figure], rules: &str) -> Plot {
             [("hit p50", f.hit_p50_us), ("hit p99", f.hit_p99_us)].map(|(what, value)| Bar {
                 label: format!("{} {what}", f.engine),
                 value,
-                ours: f.engine == "callgate",
+                ours: [CALLGATE, CONDITIONAL].contains(&f.engine),
             })
         })
         .collect();
