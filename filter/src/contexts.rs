@@ -71,12 +71,13 @@ impl Contexts {
 
     /// A Check is answered. `host` acts for [`Contexts::request_of`] this call.
     pub fn answered<H: Host>(&mut self, call: CallId, host: &mut H, message: &[u8]) {
-        if let Some(exchange) = self
-            .calls
-            .remove(&call)
-            .and_then(|it| self.exchanges.get_mut(&it))
-        {
+        let Some(context) = self.calls.remove(&call) else {
+            return;
+        };
+        if let Some(exchange) = self.exchanges.get_mut(&context) {
             exchange.answered(host, call, message);
+            // The answer may have been that more is wanted.
+            self.note_call(context);
         }
     }
 

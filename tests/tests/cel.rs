@@ -6,7 +6,6 @@
 //! expression reads is there.
 
 #![expect(
-    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     reason = "in a test, a panic is the report"

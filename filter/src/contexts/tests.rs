@@ -1,6 +1,9 @@
 use callgate_wire::{
-    envoy::service::auth::v3::{CheckResponse, OkHttpResponse, check_response::HttpResponse},
+    envoy::service::auth::v3::{
+        CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
+    },
     google::rpc::Status,
+    wanted,
 };
 use prost::Message as _;
 
@@ -108,4 +111,25 @@ fn each_plugin_has_its_own_configuration() {
     let _ = contexts.request_headers(5, &mut host);
     let _ = contexts.request_headers(6, &mut host);
     assert_eq!((host.sent.len(), host.replies.len()), (1, 1));
+}
+
+#[test]
+fn a_check_with_more_headers_finds_its_request() {
+    let wanting = CheckResponse {
+        status: Some(Status {
+            code: 14,
+            message: String::new(),
+        }),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse::default())),
+        dynamic_metadata: Some(wanted::ask(["x-purpose".to_owned()])),
+    };
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    contexts.created(5, ROOT);
+    let _ = contexts.request_headers(5, &mut host);
+    contexts.answered(CallId(1), &mut host, &wanting.encode_to_vec());
+    assert_eq!(contexts.request_of(CallId(1)), None);
+    assert_eq!(contexts.request_of(CallId(2)), Some(5));
+    contexts.answered(CallId(2), &mut host, &allow());
+    assert_eq!(host.resumed, 1);
 }
