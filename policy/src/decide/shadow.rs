@@ -92,10 +92,10 @@ fn a_rule_in_shadow_changes_nothing_and_tells_what_it_would() {
             let ((all, ..), _) = answer(&live, &caller, call);
             match &shadow {
                 Some((Verdict::Allow, _)) => {
-                    assert_eq!(all, Reason::Allow, "{mask:b} {caller} {call}")
+                    assert_eq!(all, Reason::Allow, "{mask:b} {caller} {call}");
                 }
                 Some((Verdict::Deny, _)) => {
-                    assert_eq!(all, Reason::DenyRule, "{mask:b} {caller} {call}")
+                    assert_eq!(all, Reason::DenyRule, "{mask:b} {caller} {call}");
                 }
                 None => assert_eq!(all, decided.0, "{mask:b} {caller} {call}"),
             }
