@@ -7,6 +7,7 @@
 mod certificate;
 mod check_request;
 mod check_response;
+mod condition;
 mod configuration;
 mod decision_log;
 mod document;
@@ -22,6 +23,7 @@ mod xfcc;
 pub use certificate::certificate;
 pub use check_request::check_request;
 pub use check_response::check_response;
+pub use condition::condition;
 pub use configuration::filter_configuration;
 pub use decision_log::decision_log;
 pub use document::document;

@@ -44,6 +44,7 @@ fuzz! {
     certificate: 500 inputs,
     check_response: 5_000 inputs,
     rule: 5_000 inputs,
+    condition: 10_000 inputs,
     document: 1_000 inputs,
     policy_test: 1_000 inputs,
     imported: 400 inputs,
