@@ -143,6 +143,7 @@ fn named(peer: &str, caller: Option<&str>, forwarder: Option<&str>) -> Result<()
 fn authorizer(world: World, pki: &Pki) -> Result<Authorizer> {
     let loaded = world.load()?.context("no documents")?;
     let live = Arc::new(Live::new(verifier(pki)?));
+    live.set_revocations(world.revocations());
     live.set_policies(Policies {
         set: loaded.policies,
         counts: loaded.counts,

@@ -55,6 +55,14 @@ pub enum Ambiguity {
     Connect,
 }
 
+impl Ambiguity {
+    /// Why no request with `method` has one reading, if none has.
+    #[must_use]
+    pub fn of_method(method: &str) -> Option<Self> {
+        Method::read(method).err()
+    }
+}
+
 /// Refuses what no rule may be held against.
 pub(crate) fn read<'a>(
     request: &Request<'a>,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use callgate_policy::{CanonicalPath, Operation, PathOptions, PolicySet, Reason, Verdict};
+use callgate_policy::{
+    Ambiguity, CanonicalPath, Operation, PathOptions, PolicySet, Reason, Verdict,
+};
 
 use super::tree::{End, Verb};
 use crate::{
@@ -43,6 +45,8 @@ pub enum LeftOut {
     Upgrade,
     /// Its path has more than 32 segments or 4,000 bytes, or more than one reading.
     Path,
+    /// Its method is none.
+    Method,
     /// There are more different paths than are told apart.
     TooManyPaths,
     /// There are more callers than are told apart.
@@ -98,6 +102,9 @@ fn path(text: &str) -> Option<(String, PathOptions)> {
 }
 
 fn verb(record: &Record<'_>) -> Result<Verb, LeftOut> {
+    if Ambiguity::of_method(&record.method).is_some() {
+        return Err(LeftOut::Method);
+    }
     match record.upgrade.as_deref() {
         Some(upgrade) if upgrade.eq_ignore_ascii_case("websocket") && record.method == "GET" => {
             Ok(Verb::WebSocket)
@@ -141,6 +148,7 @@ impl fmt::Display for LeftOut {
             Self::Mesh => f.write_str("allowed by rules of the mesh"),
             Self::Upgrade => f.write_str("upgrading to what no rule can allow"),
             Self::Path => f.write_str("with a path that no rule can name"),
+            Self::Method => f.write_str("with a method that no rule can name"),
             Self::TooManyPaths => f.write_str("beyond 100,000 different segments of paths"),
             Self::TooManyCallers => f.write_str("beyond 100,000 callers"),
         }

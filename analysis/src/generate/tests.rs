@@ -297,6 +297,7 @@ fn what_did_not_pass_is_left_out_and_counted() {
         shadow(&[("reason", json!("no-policy")), ("source", json!({}))]),
         with(call("web", "GET", "/up"), &[("upgrade", json!("h2c"))]),
         call("web", "GET", &"/x".repeat(33)),
+        call("web", "", "/b"),
         with(
             call("web", "GET", "/b"),
             &[("destination", json!("outbound|80"))],
@@ -315,6 +316,7 @@ fn what_did_not_pass_is_left_out_and_counted() {
             (LeftOut::NoIdentity, 2),
             (LeftOut::Upgrade, 1),
             (LeftOut::Path, 1),
+            (LeftOut::Method, 1),
         ]
     );
     for told in [

@@ -172,6 +172,19 @@ fn foreign_lines_are_told_apart_and_end_nothing() {
 }
 
 #[test]
+fn a_record_is_text_in_every_member() {
+    let mut line = with(&[("nobody-reads-this", json!("?"))])
+        .to_string()
+        .into_bytes();
+    let at = line.iter().position(|byte| *byte == b'?').unwrap();
+    line[at] = 0x9c;
+    line.push(b'\n');
+    let (records, odd) = seen(&line);
+    assert!(records.is_empty());
+    assert!(odd[0].1.to_string().contains("invalid utf-8"), "{odd:?}");
+}
+
+#[test]
 fn a_torn_end_is_counted() {
     let text = three();
     let torn = &text.as_bytes()[..text.len() - 20];

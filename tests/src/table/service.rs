@@ -60,7 +60,8 @@ impl World {
     }
 
     /// Who is believed no longer.
-    fn revocations(self) -> Revocations {
+    #[must_use]
+    pub fn revocations(self) -> Revocations {
         let Some(directory) = self.policies() else {
             return Revocations::default();
         };
