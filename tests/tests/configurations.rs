@@ -232,8 +232,8 @@ async fn forged_xfcc(yes: Arc<Yes>) -> Result<()> {
 async fn bearer_stays(yes: Arc<Yes>) -> Result<()> {
     let call = Call::new("GET", "/bearer")
         .header("authorization", "Bearer stolen")
-        .header("cookie", "session=stolen")
-        .header("x-api-key", "stolen");
+        .header("proxy-authorization", "Basic stolen")
+        .header("cookie", "session=stolen");
     ensure!(yes.call(call).await?.status == 200);
     let (check, metadata) = yes.authz.asked("/bearer").pop().context("not asked")?;
     ensure!(
