@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use callgate_policy::{Caller, Decision, IdentityFault, PolicySet, Request, Verdict};
 use callgate_server::clock;
-use callgate_tests::table::{CallerSpec, Decided, Got, Miss, Place, Report, Row, Table, World};
+use callgate_tests::table::{
+    AUTHORITY, CallerSpec, Decided, Got, Miss, Place, Report, Row, Table, World,
+};
 
 type Sets = BTreeMap<World, PolicySet>;
 
@@ -66,7 +68,7 @@ fn decide(table: &Table, sets: &Sets, row: &Row) -> Result<Got> {
         path: &target,
         upgrade: upgrade.as_deref(),
         content_type: content_type.as_deref(),
-        host: row.call.authority.then_some("callee.test"),
+        host: row.call.authority.then_some(AUTHORITY),
         headers: &row.call,
     };
     let now = row.at.unwrap_or_else(clock::now);

@@ -17,9 +17,10 @@ use callgate_analysis::{
 use callgate_policy::{
     Caller, PolicySet, Reason, SpiffeId, Verdict,
     document::{LoadOptions, PolicyTest, Source, Specified, load_tests, specify},
+    spec::Enforcement,
 };
 use callgate_server::{clock, store::read_sources};
-use callgate_tests::table::{Answer, CallerSpec, Expect, Place, Row, Table, World};
+use callgate_tests::table::{AUTHORITY, Answer, CallerSpec, Expect, Place, Row, Table, World};
 
 /// Rows that can be written as a test: most of those with a verified caller.
 const LEAST: usize = 350;
@@ -67,7 +68,7 @@ fn the_table_runs_as_tests_of_policies() {
     assert!(cases >= LEAST, "only {cases} rows are tests");
 }
 
-/// The first rule that matches alone is the one that decides.
+/// The first rule that matches alone is the one that decides; those in Shadow do not.
 fn agree(policies: &PolicySet, rules: &Rules<'_>, test: &PolicyTest) {
     for case in &test.cases {
         let ([from], [line]) = (&case.from[..], &case.requests[..]) else {
@@ -85,7 +86,10 @@ fn agree(policies: &PolicySet, rules: &Rules<'_>, test: &PolicyTest) {
         let now = case.now.unwrap_or_else(clock::now);
         let decision = policies.decide(&request, now);
         let trials = rules.try_all(&request, now).unwrap_or_default();
-        let mut matching = trials.iter().filter(|one| one.outcome == Outcome::Matches);
+        let mut matching = trials.iter().filter(|one| {
+            let live = one.placed.rule.enforcement == Enforcement::Enforce;
+            live && one.outcome == Outcome::Matches
+        });
         let first = matching.next().map(|one| &*one.placed.rule.name);
         let decided = match decision.reason {
             Reason::Allow | Reason::DenyRule => decision.rule.map(|rule| rule.name),
@@ -212,6 +216,9 @@ fn headers(row: &Row) -> Option<String> {
     names.sort_unstable();
     names.dedup();
     let mut written = Vec::new();
+    if row.call.authority && !names.contains(&"host") {
+        written.push(format!("host: {AUTHORITY}"));
+    }
     for name in names {
         let values = row.call.headers.iter().filter(|(n, _)| n == name);
         let values = values

@@ -18,7 +18,8 @@ use crate::{
 /// Marks a request, so that it is known again where it arrives.
 const MARK: &str = "x-table-row";
 /// Whom requests are addressed to.
-const AUTHORITY: &str = "callee.test";
+/// Whom every row calls that names nobody else.
+pub const AUTHORITY: &str = "callee.test";
 
 /// Callers in front of a gate; they keep their TLS sessions and HTTP/2 connections.
 pub struct Callers<'g> {

@@ -31,7 +31,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 pub use check::{answered, native_check};
-pub use envoy::Callers;
+pub use envoy::{AUTHORITY, Callers};
 pub use expect::{Answer, Bare, Expect, Miss};
 pub use got::{Decided, Forwarded, Got, Headers, Parties, Refusal};
 pub use place::{Form, Level, Place, Protocol};

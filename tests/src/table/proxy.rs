@@ -9,7 +9,7 @@ use callgate_policy::SpiffeId;
 use callgate_wire::headers::CLIENT_CERT;
 
 use super::{
-    CallerSpec, Forwarded, Got, Headers, Refusal, Row, Shown, Wallet, Workloads,
+    AUTHORITY, CallerSpec, Forwarded, Got, Headers, Refusal, Row, Shown, Wallet, Workloads,
     wallet::url_encoded,
 };
 
@@ -47,7 +47,7 @@ impl Proxy {
             headers.push((":path".to_owned(), call.target.clone()));
         }
         if call.authority {
-            headers.push((":authority".to_owned(), b"callee.test".to_vec()));
+            headers.push((":authority".to_owned(), AUTHORITY.into()));
         }
         headers.push((":scheme".to_owned(), b"https".to_vec()));
         let kept = call.headers.iter().filter(|(name, _)| name != CLIENT_CERT);
