@@ -6,12 +6,10 @@ mod run;
 
 use std::{
     fs,
-    io::Write as _,
     os::unix::fs::{PermissionsExt as _, symlink},
-    process::{Command, Stdio},
 };
 
-use run::{callgate, directory};
+use run::{callgate, callgate_reading, directory};
 
 const UGLY: &str = "kind:   CallerGroup   # who reads\nmetadata: { name: 'readers' }\nspec:\n    members:\n    - '/ns/a/sa/app'\n";
 const FINE: &str = "kind: CallerGroup   # who reads\nmetadata: {name: readers}\nspec:\n  members:\n    - /ns/a/sa/app\n";
@@ -112,27 +110,10 @@ fn a_link_stays_a_link() {
 
 #[test]
 fn editors_send_text_and_get_text() {
+    let dir = directory(&[]);
     let run = |text: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_callgate"))
-            .args(["fmt", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        let outcome = child.wait_with_output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (
-            outcome.status.code(),
-            text(outcome.stdout),
-            text(outcome.stderr),
-        )
+        let outcome = callgate_reading(dir.path(), &["fmt", "-"], &[], text);
+        (outcome.code, outcome.stdout, outcome.stderr)
     };
     assert_eq!(run(UGLY), (Some(0), FINE.to_owned(), String::new()));
     let (code, stdout, stderr) = run("a: [b\n");

@@ -5,12 +5,7 @@
 
 mod run;
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
-
-use run::{callgate, directory};
+use run::{callgate, callgate_reading, directory};
 use tempfile::TempDir;
 
 const RBAC: &str = "\
@@ -174,20 +169,8 @@ fn what_cannot_be_read_exits_with_2() {
 
 #[test]
 fn standard_input_is_a_file_too() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_callgate"))
-        .args(["import", "envoy-rbac", SERVICE, "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(RBAC.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(stdout, WRITTEN.replace("rbac.yaml:4", "<stdin>:4"));
+    let dir = directory(&[]);
+    let args = ["import", "envoy-rbac", SERVICE, "-"];
+    let outcome = callgate_reading(dir.path(), &args, &[], RBAC);
+    assert_eq!(outcome.stdout, WRITTEN.replace("rbac.yaml:4", "<stdin>:4"));
 }

@@ -156,6 +156,14 @@ impl Finding {
         }
     }
 
+    /// Calls that the other system lets in because nothing keeps them out, as `message` says;
+    /// an effect, if there is a more exact one, may follow.
+    pub(super) fn open(span: Span, message: impl Into<String>) -> Self {
+        Self::new(Kind::Open, span, message)
+            .effect("everybody is kept out until some rule lets them in")
+            .instead("add rules that allow what is to be let in")
+    }
+
     pub(super) fn instead(mut self, instead: impl Into<String>) -> Self {
         self.instead = instead.into();
         self

@@ -1,6 +1,11 @@
 //! The real binary, in a directory of its own.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use tempfile::TempDir;
 
@@ -30,13 +35,30 @@ pub(crate) fn callgate(dir: &Path, args: &[&str]) -> Outcome {
 
 /// The same, with these variables in its environment and no others.
 pub(crate) fn callgate_with(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_callgate"))
+    callgate_reading(dir, args, environment, "")
+}
+
+/// The same, with `input` to read.
+pub(crate) fn callgate_reading(
+    dir: &Path,
+    args: &[&str],
+    environment: &[(&str, &str)],
+    input: &str,
+) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_callgate"))
         .args(args)
         .current_dir(dir)
         .env_clear()
         .envs(environment.iter().copied())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
     Outcome {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),

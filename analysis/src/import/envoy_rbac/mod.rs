@@ -224,8 +224,7 @@ impl Chain<'_> {
         } else {
             "only deny rules are written, so everything is refused"
         };
-        let finding = Finding::new(Kind::Open, first.span, message).effect(effect);
         self.report
-            .push(finding.instead("add rules that allow what is to be let in"));
+            .push(Finding::open(first.span, message).effect(effect));
     }
 }

@@ -256,10 +256,7 @@ impl Import<'_, '_> {
             let message = format!(
                 "no policy allows anything for `{namespace}/{name}`: Istio lets everybody in"
             );
-            let finding = Finding::new(Kind::Open, at, message);
-            let finding = finding.effect("everybody is kept out until some rule lets them in");
-            self.report
-                .push(finding.instead("add rules that allow what is to be let in"));
+            self.report.push(Finding::open(at, message));
         }
     }
 }

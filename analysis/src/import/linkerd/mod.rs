@@ -320,10 +320,7 @@ impl<'a> Import<'a, '_> {
             let message = format!(
                 "no `Server` selects what runs as `{namespace}/{name}`: the mesh's default decides, which is to let everybody in"
             );
-            let finding = Finding::new(Kind::Open, at, message);
-            let finding = finding.effect("everybody is kept out until some rule lets them in");
-            self.report
-                .push(finding.instead("add rules that allow what is to be let in"));
+            self.report.push(Finding::open(at, message));
         }
     }
 }

@@ -110,7 +110,6 @@ fn check_access(fields: &Fields<'_>, report: &mut Report) {
         "`accessPolicy: {}` lets in callers that nothing authorizes",
         policy.text
     );
-    let finding = Finding::new(Kind::Open, policy.span, message);
-    let finding = finding.effect("only whom something authorizes is let in");
-    report.push(finding.instead("add rules that allow what is to be let in"));
+    let effect = "only whom something authorizes is let in";
+    report.push(Finding::open(policy.span, message).effect(effect));
 }
