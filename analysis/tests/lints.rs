@@ -13,6 +13,9 @@
     reason = "in a test, a panic is the report"
 )]
 
+#[path = "../../policy/tests/golden/mod.rs"]
+mod golden;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -29,40 +32,12 @@ use callgate_policy::{
 
 #[test]
 fn warnings_are_shown_as_expected() {
-    let mut wrong = Vec::new();
-    for (name, sources) in cases() {
-        let shown = show(&name, &sources);
-        let path = folder().join(format!("{name}.txt"));
-        if std::env::var_os("UPDATE").is_some() {
-            fs::write(&path, &shown).unwrap();
-        } else if fs::read_to_string(&path).unwrap_or_default() != shown {
-            wrong.push(format!(
-                "{name}: expected {}, but\n\n{shown}",
-                path.display()
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    golden::all_as_written(&folder(), show);
 }
 
 #[test]
 fn every_warning_is_shown_by_a_case_of_its_own() {
-    let cases = cases();
-    for code in warnings() {
-        let prefix = code.as_str().to_lowercase();
-        let own: Vec<_> = cases
-            .iter()
-            .filter(|(name, _)| name.starts_with(&prefix))
-            .collect();
-        assert!(!own.is_empty(), "no case for {code}");
-        for (name, sources) in own {
-            let shown = show(name, sources);
-            assert!(
-                shown.contains(&format!("warning[{code}]")),
-                "{name}: {shown}"
-            );
-        }
-    }
+    golden::all_codes_shown(&folder(), (Severity::Warning, "warning"), show);
 }
 
 /// `docs/errors.md` is written by this test, so that it shows what is shown; the command
@@ -72,7 +47,7 @@ fn the_handbook_lists_every_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
     let errors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/diagnostics");
     let mut renderings = renderings(&errors);
-    renderings.extend(renderings_here());
+    renderings.extend(self::renderings(&folder()));
     let mut page = HANDBOOK.to_owned();
     for code in Code::ALL {
         let prefix = code.as_str().to_lowercase();
@@ -121,16 +96,7 @@ a document, all of it):
 
 #[test]
 fn no_rendering_is_left_without_its_case() {
-    let cases = cases();
-    for path in entries(&folder()) {
-        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(cases.contains_key(&stem), "{}", path.display());
-    }
-}
-
-fn warnings() -> impl Iterator<Item = Code> {
-    let codes = Code::ALL.iter().copied();
-    codes.filter(|code| code.severity() == Severity::Warning)
+    golden::none_left_over(&folder());
 }
 
 fn show(name: &str, sources: &[Source]) -> String {
@@ -147,16 +113,7 @@ fn show(name: &str, sources: &[Source]) -> String {
 fn options(sources: &[Source]) -> (LoadOptions, LintOptions) {
     let (mut load, mut options) = (LoadOptions::default(), LintOptions::default());
     load.trust_domain = Some(TrustDomain::parse("example.org").unwrap());
-    let first = sources
-        .first()
-        .and_then(|source| source.line(1))
-        .unwrap_or_default();
-    for setting in first
-        .strip_prefix("# given: ")
-        .unwrap_or_default()
-        .split_whitespace()
-    {
-        let (key, value) = setting.split_once('=').expect("KEY=VALUE");
+    for (key, value) in golden::given(sources) {
         match key {
             "now" => options.now = parse_time(value).unwrap(),
             "expiring-within" => options.expiring_within = parse_duration(value).unwrap(),
@@ -188,54 +145,13 @@ fn seen(ids: &str) -> Seen {
     seen
 }
 
-fn renderings_here() -> BTreeMap<String, String> {
-    renderings(&folder())
-}
-
 /// What is shown, by the name of the case.
 fn renderings(folder: &Path) -> BTreeMap<String, String> {
-    let files = entries(folder).into_iter();
+    let files = golden::entries(folder).into_iter();
     let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
     texts
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (name, fs::read_to_string(path).unwrap())
-        })
+        .map(|path| (golden::stem(&path), fs::read_to_string(path).unwrap()))
         .collect()
-}
-
-/// Sources by the name of their case.
-fn cases() -> BTreeMap<String, Vec<Source>> {
-    let mut cases = BTreeMap::new();
-    for path in entries(&folder()) {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() {
-            cases.insert(
-                name,
-                entries(&path).iter().map(|path| source(path)).collect(),
-            );
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
-            cases.insert(name, vec![source(&path)]);
-        }
-    }
-    cases
-}
-
-fn source(path: &Path) -> Source {
-    let name = path.file_name().unwrap().to_str().unwrap();
-    Source::new(name, fs::read(path).unwrap())
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.sort();
-    paths
 }
 
 fn folder() -> PathBuf {

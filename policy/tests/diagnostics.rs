@@ -15,11 +15,9 @@
     reason = "in a test, a panic is the report"
 )]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+mod golden;
+
+use std::path::{Path, PathBuf};
 
 use callgate_policy::{
     TrustDomain,
@@ -28,41 +26,13 @@ use callgate_policy::{
 
 #[test]
 fn findings_are_shown_as_expected() {
-    let mut wrong = Vec::new();
-    for (name, sources) in cases() {
-        let shown = show(&name, &sources);
-        let path = folder().join(format!("{name}.txt"));
-        if std::env::var_os("UPDATE").is_some() {
-            fs::write(&path, &shown).unwrap();
-        } else if fs::read_to_string(&path).unwrap_or_default() != shown {
-            wrong.push(format!(
-                "{name}: expected {}, but\n\n{shown}",
-                path.display()
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    golden::all_as_written(&folder(), show);
 }
 
 #[test]
 fn every_code_is_shown_by_a_case_of_its_own() {
-    let cases = cases();
     // Warnings are not made by the loader, and are shown where they are made.
-    let errors = Code::ALL
-        .iter()
-        .filter(|code| code.severity() == Severity::Error);
-    for code in errors {
-        let prefix = code.as_str().to_lowercase();
-        let own: Vec<_> = cases
-            .iter()
-            .filter(|(name, _)| name.starts_with(&prefix))
-            .collect();
-        assert!(!own.is_empty(), "no case for {code}");
-        for (name, sources) in own {
-            let shown = show(name, sources);
-            assert!(shown.contains(&format!("error[{code}]")), "{name}: {shown}");
-        }
-    }
+    golden::all_codes_shown(&folder(), (Severity::Error, "error"), show);
 }
 
 #[test]
@@ -73,11 +43,7 @@ fn codes_are_in_order_and_unique() {
 
 #[test]
 fn no_rendering_is_left_without_its_case() {
-    let cases = cases();
-    for path in entries(&folder()) {
-        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(cases.contains_key(&stem), "{}", path.display());
-    }
+    golden::none_left_over(&folder());
 }
 
 #[test]
@@ -117,16 +83,7 @@ fn show(name: &str, sources: &[Source]) -> String {
 
 fn options(sources: &[Source]) -> LoadOptions {
     let mut options = LoadOptions::default();
-    let first = sources
-        .first()
-        .and_then(|source| source.line(1))
-        .unwrap_or_default();
-    for setting in first
-        .strip_prefix("# given: ")
-        .unwrap_or_default()
-        .split_whitespace()
-    {
-        let (key, value) = setting.split_once('=').expect("KEY=VALUE");
+    for (key, value) in golden::given(sources) {
         let number = || value.parse().expect("a number");
         match key {
             "now" => options.now = parse_time(value).unwrap(),
@@ -140,40 +97,6 @@ fn options(sources: &[Source]) -> LoadOptions {
         }
     }
     options
-}
-
-/// Sources by the name of their case.
-fn cases() -> BTreeMap<String, Vec<Source>> {
-    let mut cases = BTreeMap::new();
-    for path in entries(&folder()) {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() {
-            cases.insert(
-                name,
-                entries(&path).iter().map(|path| source(path)).collect(),
-            );
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
-            cases.insert(name, vec![source(&path)]);
-        }
-    }
-    cases
-}
-
-fn source(path: &Path) -> Source {
-    let name = path.file_name().unwrap().to_str().unwrap();
-    Source::new(name, fs::read(path).unwrap())
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.sort();
-    paths
 }
 
 fn folder() -> PathBuf {
