@@ -6,7 +6,11 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["envoy/service/auth/v3/external_auth.proto"], ["proto"])?;
+    let services = [
+        "callgate/v1/gate.proto",
+        "envoy/service/auth/v3/external_auth.proto",
+    ];
+    let descriptors = protox::compile(services, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 

@@ -1,15 +1,24 @@
 //! What the filter and the server say to each other.
 //!
-//! The messages of `envoy.service.auth.v3`, as much as Callgate reads or writes,
-//! under the paths that the protocol gives them, and the text formats that both
-//! ends meet: [`headers`] and [`xfcc`].
+//! The messages of `envoy.service.auth.v3`, as much as Callgate reads or writes, and
+//! those of `callgate.v1`, under the paths that the protocols give them; what the two
+//! say within ext_authz, [`wanted`] and [`terms`]; and the text formats that both
+//! ends meet, [`headers`] and [`xfcc`].
 //!
 //! With the `grpc` feature also the tonic client and server and the descriptors
 //! for reflection. The filter leaves it off: it calls through its proxy.
 
 pub mod headers;
+pub mod terms;
 pub mod wanted;
 pub mod xfcc;
+
+/// Package `callgate`.
+pub mod callgate {
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/callgate.v1.rs"));
+    }
+}
 
 /// Package `envoy`.
 pub mod envoy {
