@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use callgate_policy::Reason;
-use callgate_wire::headers;
+use callgate_wire::problem::Problem;
 
 use crate::{Host, HostError, Reply, answer::AnswerFault};
 
@@ -41,43 +41,26 @@ impl Fault {
         }
     }
 
-    /// For the caller: enough to ask with, nothing about the inside.
-    fn title(&self) -> &'static str {
-        match self.reason() {
-            Reason::AuthzUnreachable => "the authorization server cannot be reached",
-            Reason::AuthzTimeout => "the authorization server did not answer in time",
-            Reason::AuthzProtocol => "the authorization server's answer cannot be used",
-            _ => "the gate of this service is not configured correctly",
-        }
-    }
-
     /// The answer that a caller gets.
     pub(crate) fn reply(&self, grpc: bool, decision: &str) -> Reply {
         let reason = self.reason();
-        let (status, title) = (reason.http_status(), self.title());
-        let mut headers = vec![
-            (headers::REASON.to_owned(), reason.as_str().into()),
-            (headers::DECISION.to_owned(), decision.into()),
-        ];
-        // Envoy makes `grpc-message` of the body, and sets the content type itself.
-        let body = if grpc {
-            title.to_owned()
-        } else {
-            headers.push((
-                "content-type".to_owned(),
-                b"application/problem+json".to_vec(),
-            ));
-            // Nothing in these texts needs an escape.
-            format!(
-                "{{\"type\":\"urn:callgate:{reason}\",\"title\":\"{title}\",\"status\":{status},\
-                 \"reason\":\"{reason}\",\"decision\":\"{decision}\"}}"
-            )
+        let problem = Problem {
+            reason: reason.as_str(),
+            status: reason.http_status(),
+            decision,
+            policy: None,
+            owner: None,
+            help: None,
         };
+        let told = problem.tell(grpc);
+        let headers = told.headers.into_iter();
         Reply {
-            http_status: status,
+            http_status: problem.status,
             grpc_status: reason.grpc_status().unsigned_abs(),
-            headers,
-            body,
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect(),
+            body: told.body,
             details: format!("callgate_{reason}"),
         }
     }

@@ -8,7 +8,9 @@ use callgate_wire::{
         AttributeContext, CheckRequest,
         attribute_context::{HttpRequest, Peer, Request},
     },
-    headers, wanted,
+    headers,
+    problem::is_grpc,
+    wanted,
     xfcc::{self, Xfcc},
 };
 
@@ -128,11 +130,7 @@ impl Seen {
     /// Whether Envoy answers this caller as gRPC: exactly `application/grpc` or
     /// `application/grpc+…`.
     pub(crate) fn is_grpc(&self) -> bool {
-        let rest = self
-            .content_type
-            .as_ref()
-            .and_then(|it| it.strip_prefix(b"application/grpc"));
-        matches!(rest, Some([] | [b'+', ..]))
+        self.content_type.as_deref().is_some_and(is_grpc)
     }
 
     /// What goes along as the Check's own metadata.

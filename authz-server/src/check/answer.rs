@@ -14,18 +14,16 @@ use callgate_wire::{
         r#type::v3::HttpStatus,
     },
     google::rpc::Status,
-    headers, wanted,
+    headers,
+    problem::Problem,
+    wanted,
 };
 use prost_types::{Struct, Value, value::Kind};
-use serde::Serialize;
 
 use super::{call::Call, forwarded::ClientCert};
 
 /// gRPC's UNAVAILABLE.
 const UNAVAILABLE: i32 = 14;
-
-/// RFC 9457 section 3.
-const PROBLEM: &str = "application/problem+json";
 
 /// How a call goes on.
 pub(super) struct Passage<'a> {
@@ -79,25 +77,24 @@ pub(super) fn deny(
     told: Option<&Decision<'_>>,
     id: &str,
 ) -> CheckResponse {
-    let title = title(reason, told.and_then(|decision| decision.policy));
-    let mut set = Vec::with_capacity(3);
-    set.push(header(headers::REASON, reason.as_str()));
-    set.push(header(headers::DECISION, id));
-    // A gRPC caller gets no body; Envoy makes `grpc-message` of it.
-    let body = if call.is_grpc() {
-        title
-    } else {
-        set.push(header("content-type", PROBLEM));
-        problem(reason, &title, told, id)
+    let problem = Problem {
+        reason: reason.as_str(),
+        status: reason.http_status(),
+        decision: id,
+        policy: told.and_then(|decision| decision.policy),
+        owner: told.and_then(|decision| decision.owner),
+        help: told.and_then(|decision| decision.help),
     };
+    let told = problem.tell(call.is_grpc());
+    let set = told.headers.into_iter();
     CheckResponse {
         status: Some(status(reason)),
         http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
             status: Some(HttpStatus {
                 code: i32::from(reason.http_status()),
             }),
-            headers: set,
-            body,
+            headers: set.map(|(name, value)| header(name, value)).collect(),
+            body: told.body,
         })),
         dynamic_metadata: None,
     }
@@ -180,53 +177,6 @@ fn keeps_override_headers() -> Struct {
     };
     let keep = object("overrideHeaders", Kind::StringValue("Keep".to_owned()));
     object("callgate", Kind::StructValue(keep))
-}
-
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    reason: &'static str,
-    decision: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
-}
-
-fn problem(reason: Reason, title: &str, told: Option<&Decision<'_>>, id: &str) -> String {
-    let problem = Problem {
-        r#type: format!("urn:callgate:{reason}"),
-        title,
-        status: reason.http_status(),
-        reason: reason.as_str(),
-        decision: id,
-        owner: told.and_then(|decision| decision.owner),
-        help: told.and_then(|decision| decision.help),
-    };
-    // Strings and a number: there is nothing in it that JSON could not hold.
-    serde_json::to_string(&problem).unwrap_or_default()
-}
-
-fn title(reason: Reason, policy: Option<&str>) -> String {
-    let fixed = match reason {
-        Reason::IdentityMissing => "a client certificate is required",
-        Reason::IdentityInvalid => "the client certificate is not a valid identity",
-        Reason::IdentityExpired => "the client certificate is outside its validity",
-        Reason::IdentityUntrusted => "the client certificate is not trusted",
-        Reason::IdentityRevoked => "the client's identity is revoked",
-        Reason::PathAmbiguous => "the path can be read in more than one way",
-        Reason::PolicyUnavailable => "no decision can be made now",
-        Reason::NoPolicy => "the service has no policy",
-        _ => {
-            return match policy {
-                Some(policy) => format!("{policy} does not allow this call"),
-                None => "this call is not allowed".to_owned(),
-            };
-        }
-    };
-    fixed.to_owned()
 }
 
 fn status(reason: Reason) -> Status {

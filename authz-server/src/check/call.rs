@@ -8,7 +8,9 @@ use callgate_wire::{
         AttributeContext, CheckRequest,
         attribute_context::{HttpRequest, Peer, Request},
     },
-    headers, wanted,
+    headers,
+    problem::is_grpc,
+    wanted,
 };
 
 /// Headers of one request. Envoy takes 100 by default.
@@ -139,8 +141,7 @@ impl Call<'_> {
     /// a refusal.
     pub(super) fn is_grpc(&self) -> bool {
         self.content_type
-            .and_then(|value| value.strip_prefix("application/grpc"))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+            .is_some_and(|value| is_grpc(value.as_bytes()))
     }
 
     /// As much of the callee's name as a log keeps.
