@@ -67,7 +67,21 @@ unsafe extern "C" {
         timeout_millis: u32,
         call: *mut u32,
     ) -> Status;
+    fn proxy_grpc_stream(
+        service: *const u8,
+        service_size: usize,
+        service_name: *const u8,
+        service_name_size: usize,
+        method: *const u8,
+        method_size: usize,
+        metadata: *const u8,
+        metadata_size: usize,
+        stream: *mut u32,
+    ) -> Status;
+    fn proxy_grpc_send(stream: u32, message: *const u8, size: usize, end: u32) -> Status;
+    fn proxy_grpc_close(stream: u32) -> Status;
     fn proxy_grpc_cancel(call: u32) -> Status;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> Status;
     fn proxy_set_effective_context(context: u32) -> Status;
     fn proxy_continue_stream(stream: u32) -> Status;
     fn proxy_send_local_response(
@@ -221,10 +235,60 @@ pub(crate) fn grpc_call(call: &GrpcCall<'_>) -> Result<u32, HostError> {
     ok("proxy_grpc_call", status).map(|()| id)
 }
 
-/// Cancels a gRPC call; one that is over already is none to cancel.
+/// Starts a gRPC stream, sends its one message and closes this side of it.
+///
+/// Closed by itself, not with the message: the host forgets a stream that both sides have
+/// closed, and notices of this side only the former.
+pub(crate) fn grpc_stream(
+    target: &[u8],
+    service: &str,
+    method: &str,
+    message: &[u8],
+) -> Result<u32, HostError> {
+    let metadata: &[u8] = &[0; 4];
+    let mut id = 0;
+    // SAFETY: the host reads every slice, and writes `id`, during the call.
+    let status = unsafe {
+        proxy_grpc_stream(
+            target.as_ptr(),
+            target.len(),
+            service.as_ptr(),
+            service.len(),
+            method.as_ptr(),
+            method.len(),
+            metadata.as_ptr(),
+            metadata.len(),
+            &raw mut id,
+        )
+    };
+    ok("proxy_grpc_stream", status)?;
+    // SAFETY: the host reads `message` during the call.
+    let status = unsafe { proxy_grpc_send(id, message.as_ptr(), message.len(), 0) };
+    let sent = ok("proxy_grpc_send", status).and_then(|()| {
+        // SAFETY: no memory is involved.
+        ok("proxy_grpc_close", unsafe { proxy_grpc_close(id) })
+    });
+    match sent {
+        Ok(()) => Ok(id),
+        Err(error) => {
+            grpc_cancel(id);
+            Err(error)
+        }
+    }
+}
+
+/// Cancels a gRPC call or stream; one that is over already is none to cancel.
 pub(crate) fn grpc_cancel(call: u32) {
     // SAFETY: no memory is involved.
     let _ = unsafe { proxy_grpc_cancel(call) };
+}
+
+/// Has the host call the current plugin's `proxy_on_tick` that often.
+pub(crate) fn set_tick_period(millis: u32) -> Result<(), HostError> {
+    // SAFETY: no memory is involved.
+    ok("proxy_set_tick_period_milliseconds", unsafe {
+        proxy_set_tick_period_milliseconds(millis)
+    })
 }
 
 /// Acts for this context until the current callback returns.

@@ -1,21 +1,34 @@
-//! Which request belongs to which plugin, and which Check to which request.
+//! Which request belongs to which plugin, and which call to the server to whom.
 //!
 //! A proxy-wasm host numbers its contexts and calls; one VM may hold several
 //! plugins (listeners with different configurations) and thousands of requests.
 //! Whatever number the host comes with, known or not, there is an answer to it.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use crate::{CallId, Exchange, Flow, Host, Plugin};
+use crate::{CallId, Exchange, Flow, Plugin, Root, watch::Watches};
+
+/// How often a plugin looks after what is not a request: its Watches, the requests that go
+/// on for long, and records. A fifth of the second within which a change takes effect.
+pub const TICK: Duration = Duration::from_millis(200);
 
 /// Every plugin and request of one VM, by the host's numbers.
 #[derive(Debug)]
 pub struct Contexts {
     plugins: BTreeMap<u32, Rc<Plugin>>,
     exchanges: BTreeMap<u32, Exchange>,
-    calls: BTreeMap<CallId, u32>,
+    errands: BTreeMap<CallId, Errand>,
     /// Refuses everything, for a request whose plugin was never configured.
     unconfigured: Rc<Plugin>,
+}
+
+/// What a call to the server is for.
+#[derive(Debug)]
+enum Errand {
+    /// A Check for this request.
+    Check(u32),
+    /// A Watch of this plugin.
+    Watch(Rc<Plugin>),
 }
 
 impl Default for Contexts {
@@ -23,7 +36,7 @@ impl Default for Contexts {
         Self {
             plugins: BTreeMap::new(),
             exchanges: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            errands: BTreeMap::new(),
             unconfigured: Rc::new(Plugin::new(b"")),
         }
     }
@@ -46,66 +59,140 @@ impl Contexts {
     }
 
     /// A request shows its headers.
-    pub fn request_headers<H: Host>(&mut self, context: u32, host: &mut H) -> Flow {
+    pub fn request_headers<H: Root>(&mut self, context: u32, host: &mut H) -> Flow {
         let unconfigured = &self.unconfigured;
         let exchange = self
             .exchanges
             .entry(context)
             .or_insert_with(|| Exchange::new(Rc::clone(unconfigured)));
         let flow = exchange.request_headers(host);
+        let plugin = Rc::clone(exchange.plugin());
         self.note_call(context);
+        if plugin.begins_to_watch(host) {
+            self.open_watches(&plugin, host);
+        }
         flow
     }
 
     /// A request shows its trailers.
-    pub fn request_trailers<H: Host>(&mut self, context: u32, host: &mut H) -> Flow {
+    pub fn request_trailers<H: Root>(&mut self, context: u32, host: &mut H) -> Flow {
         let exchange = self.exchanges.get_mut(&context);
         exchange.map_or(Flow::Pause, |exchange| exchange.request_trailers(host))
     }
 
-    /// The request that a Check is for.
+    /// Whether anybody waits for what comes of this call.
     #[must_use]
-    pub fn request_of(&self, call: CallId) -> Option<u32> {
-        self.calls.get(&call).copied()
+    pub fn awaits(&self, call: CallId) -> bool {
+        self.errands.contains_key(&call)
     }
 
-    /// A Check is answered. `host` acts for [`Contexts::request_of`] this call.
-    pub fn answered<H: Host>(&mut self, call: CallId, host: &mut H, message: &[u8]) {
-        let Some(context) = self.calls.remove(&call) else {
-            return;
-        };
-        if let Some(exchange) = self.exchanges.get_mut(&context) {
-            exchange.answered(host, call, message);
-            // The answer may have been that more is wanted.
-            self.note_call(context);
+    /// A call is answered, or a stream has a message. `host` acts for the plugin.
+    pub fn answered<H: Root>(&mut self, call: CallId, host: &mut H, message: &[u8]) {
+        match self.errands.get(&call) {
+            None => {}
+            Some(Errand::Check(_)) => self.checked(call, host, |exchange, host| {
+                exchange.answered(host, call, message);
+            }),
+            Some(Errand::Watch(plugin)) => {
+                let plugin = Rc::clone(plugin);
+                if !plugin.announced(host, call, message) {
+                    self.errands.remove(&call);
+                }
+            }
         }
     }
 
-    /// A Check failed. `host` acts for [`Contexts::request_of`] this call.
-    pub fn failed<H: Host>(&mut self, call: CallId, host: &mut H, grpc_status: u32) {
-        let Some(context) = self.calls.remove(&call) else {
+    /// A call failed, or a stream ended. `host` acts for the plugin.
+    pub fn failed<H: Root>(&mut self, call: CallId, host: &mut H, grpc_status: u32) {
+        match self.errands.get(&call) {
+            None => {}
+            Some(Errand::Check(_)) => self.checked(call, host, |exchange, host| {
+                exchange.failed(host, call, grpc_status);
+            }),
+            Some(Errand::Watch(plugin)) => {
+                plugin.watch_ended(host, call, grpc_status);
+                self.errands.remove(&call);
+            }
+        }
+    }
+
+    /// Time passes for a plugin, each [`TICK`].
+    pub fn tick<H: Root>(&mut self, root: u32, host: &mut H) {
+        let Some(plugin) = self.plugins.get(&root) else {
             return;
         };
-        if let Some(exchange) = self.exchanges.get_mut(&context) {
-            exchange.failed(host, call, grpc_status);
-            self.note_call(context);
+        let plugin = Rc::clone(plugin);
+        for call in plugin.look_after_watches(host) {
+            self.errands.remove(&call);
+            host.cancel(call);
         }
+        self.open_watches(&plugin, host);
     }
 
     /// A context is gone, a request or a plugin.
-    pub fn deleted<H: Host>(&mut self, context: u32, host: &mut H) {
+    pub fn deleted<H: Root>(&mut self, context: u32, host: &mut H) {
         if let Some(mut exchange) = self.exchanges.remove(&context) {
             if let Some(call) = exchange.call() {
-                self.calls.remove(&call);
+                self.errands.remove(&call);
             }
             exchange.ended(host);
         }
-        self.plugins.remove(&context);
+        if let Some(plugin) = self.plugins.remove(&context) {
+            for call in plugin.watches().close_all() {
+                self.errands.remove(&call);
+                host.cancel(call);
+            }
+        }
+    }
+
+    /// The end of a Check: `act` tells the request, for which `host` acts then.
+    fn checked<H: Root>(
+        &mut self,
+        call: CallId,
+        host: &mut H,
+        act: impl FnOnce(&mut Exchange, &mut H),
+    ) {
+        let Some(Errand::Check(context)) = self.errands.remove(&call) else {
+            return;
+        };
+        if host.act_for(context).is_err() {
+            self.deleted(context, host);
+            return;
+        }
+        if let Some(exchange) = self.exchanges.get_mut(&context) {
+            act(exchange, host);
+            // It may ask again.
+            self.note_call(context);
+        }
     }
 
     fn note_call(&mut self, context: u32) {
         if let Some(call) = self.exchanges.get(&context).and_then(Exchange::call) {
-            self.calls.insert(call, context);
+            self.errands.insert(call, Errand::Check(context));
+        }
+    }
+
+    fn open_watches<H: Root>(&mut self, plugin: &Rc<Plugin>, host: &mut H) {
+        let Ok(config) = plugin.config() else {
+            return;
+        };
+        let now = host.monotonic_now();
+        loop {
+            // Not in the condition of a `while let`, where it would stay borrowed.
+            let due = plugin.watches().to_open(now);
+            let Some(service) = due else {
+                return;
+            };
+            match host.watch(config.cluster(), &Watches::request(&service)) {
+                Ok(call) => {
+                    plugin.watches().opened(&service, call, now);
+                    self.errands.insert(call, Errand::Watch(Rc::clone(plugin)));
+                }
+                Err(error) => {
+                    plugin.watches().not_opened(&service, now);
+                    plugin.warn(host, &format!("no Watch of `{service}`: {error}"));
+                }
+            }
         }
     }
 }

@@ -93,6 +93,11 @@ impl Exchange {
         }
     }
 
+    /// What it began with.
+    pub(crate) fn plugin(&self) -> &Rc<Plugin> {
+        &self.plugin
+    }
+
     /// The Check that is under way, if one is.
     #[must_use]
     pub fn call(&self) -> Option<CallId> {
@@ -221,6 +226,7 @@ impl Exchange {
         let now = host.monotonic_now();
         let traceparent = seen.traceparent();
         let (check, passage) = seen.into_check(host).map_err(Fault::Host)?;
+        self.plugin.watches().want(&passage.callee);
         let asking = Asking {
             call: CallId(0),
             attempts: 0,

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Section};
+use crate::{Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Root, Section};
 
 type Fields = Vec<(String, Vec<u8>)>;
 
@@ -29,6 +29,11 @@ pub(crate) struct FakeHost {
     /// For each Check in turn, whether it can be sent; after these all can.
     pub(crate) sendable: VecDeque<bool>,
     pub(crate) sent: Vec<Sent>,
+    /// Watches that were opened, and their messages.
+    pub(crate) watches: Vec<(CallId, Vec<u8>)>,
+    /// The requests that it was told to act for.
+    pub(crate) acted_for: Vec<u32>,
+    pub(crate) ticks: Option<Duration>,
     pub(crate) cancelled: Vec<CallId>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) resumed: usize,
@@ -178,5 +183,29 @@ impl Host for FakeHost {
 
     fn log(&mut self, level: Level, message: &str) {
         self.lines.push((level, message.to_owned()));
+    }
+}
+
+/// Watches are numbered from here, to be told from Checks.
+pub(crate) const FIRST_WATCH: u32 = 1_000_000;
+
+impl Root for FakeHost {
+    fn act_for(&mut self, request: u32) -> Result<(), HostError> {
+        self.works("act_for")?;
+        self.acted_for.push(request);
+        Ok(())
+    }
+
+    fn watch(&mut self, _: &str, message: &[u8]) -> Result<CallId, HostError> {
+        self.works("watch")?;
+        let id = CallId(FIRST_WATCH + u32::try_from(self.watches.len()).unwrap());
+        self.watches.push((id, message.to_owned()));
+        Ok(id)
+    }
+
+    fn tick_every(&mut self, period: Duration) -> Result<(), HostError> {
+        self.works("tick_every")?;
+        self.ticks = Some(period);
+        Ok(())
     }
 }

@@ -56,7 +56,7 @@ pub trait Host {
     /// [`Exchange::failed`]: crate::Exchange::failed
     fn ask(&mut self, ask: &Ask<'_>) -> Result<CallId, HostError>;
 
-    /// Gives up a Check whose outcome nobody waits for any more.
+    /// Gives up a call whose outcome nobody waits for any more.
     fn cancel(&mut self, call: CallId);
 
     /// Answers the request in the proxy, with both statuses: the proxy picks the
@@ -84,6 +84,34 @@ pub trait Host {
 
     /// Writes a line to the proxy's log.
     fn log(&mut self, level: Level, message: &str);
+}
+
+/// What a proxy gives besides, for what belongs to no request.
+pub trait Root: Host {
+    /// From now on until the callback ends, what [`Host`] is told is for this request.
+    ///
+    /// # Errors
+    /// When there is no such request any more.
+    fn act_for(&mut self, request: u32) -> Result<(), HostError>;
+
+    /// Opens a stream `callgate.v1.Gate/Watch` with this encoded `WatchRequest`. What comes
+    /// of it arrives later, as [`Contexts::answered`] any number of times and
+    /// [`Contexts::failed`] once; never during this call.
+    ///
+    /// # Errors
+    /// When nothing was sent.
+    ///
+    /// [`Contexts::answered`]: crate::Contexts::answered
+    /// [`Contexts::failed`]: crate::Contexts::failed
+    fn watch(&mut self, cluster: &str, message: &[u8]) -> Result<CallId, HostError>;
+
+    /// Calls [`Contexts::tick`] of the current plugin that often from now on.
+    ///
+    /// # Errors
+    /// When it does not.
+    ///
+    /// [`Contexts::tick`]: crate::Contexts::tick
+    fn tick_every(&mut self, period: Duration) -> Result<(), HostError>;
 }
 
 /// What the filter reads of a connection or request besides its fields.
@@ -120,7 +148,7 @@ pub struct Ask<'a> {
     pub timeout: Duration,
 }
 
-/// Names a Check that is under way; unique among those under way.
+/// Names a call that is under way; unique among those under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallId(pub u32);
 

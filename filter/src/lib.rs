@@ -62,6 +62,7 @@ mod request;
 mod rewrite;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
+mod watch;
 
 pub mod answer;
 
@@ -70,8 +71,9 @@ mod fake;
 
 pub use answer::{Allow, Answer, Deny, Edit};
 pub use config::{Config, ConfigError};
-pub use contexts::Contexts;
+pub use contexts::{Contexts, TICK};
 pub use counter::Counter;
 pub use exchange::Exchange;
-pub use host::{Ask, Attribute, CallId, Flow, Host, HostError, Level, Reply, Section};
+pub use host::{Ask, Attribute, CallId, Flow, Host, HostError, Level, Reply, Root, Section};
 pub use plugin::Plugin;
+pub use watch::{MAX_CALLEES, Revision, Watches};

@@ -1,12 +1,16 @@
 //! One configured instance of the filter: what all its requests share.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     rc::Rc,
     time::Duration,
 };
 
-use crate::{Config, ConfigError, Host, Level};
+use crate::{
+    CallId, Config, ConfigError, Host, Level, Root,
+    contexts::TICK,
+    watch::{News, Watches},
+};
 
 /// The most lines that refused requests may write to the proxy's log in a second.
 /// A server that is down refuses every request, and Envoy's log is not a queue.
@@ -19,6 +23,9 @@ pub struct Plugin {
     config: Result<Config, ConfigError>,
     lines: LineBudget,
     wanted: RefCell<Vec<(String, Names)>>,
+    watches: RefCell<Watches>,
+    /// Whether the host calls it from time to time.
+    ticks: Cell<bool>,
 }
 
 /// Names of headers.
@@ -32,10 +39,14 @@ impl Plugin {
     /// Reads the configuration; see [`Config::parse`].
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
+        let config = Config::parse(bytes);
+        let max_stale = config.as_ref().map_or(Duration::ZERO, Config::max_stale);
         Self {
-            config: Config::parse(bytes),
+            config,
             lines: LineBudget::default(),
             wanted: RefCell::default(),
+            watches: RefCell::new(Watches::new(max_stale)),
+            ticks: Cell::new(false),
         }
     }
 
@@ -66,7 +77,72 @@ impl Plugin {
         names
     }
 
-    /// Logs a refused request, unless too many were within this second.
+    /// What the server announces of the services that this plugin stands in front of. Not
+    /// to be held while a host is called.
+    pub(crate) fn watches(&self) -> RefMut<'_, Watches> {
+        self.watches.borrow_mut()
+    }
+
+    /// After the first request for a service: its Watch is to be opened. A VM that sees no
+    /// request, such as that of the proxy's main thread, does not get here.
+    pub(crate) fn begins_to_watch(&self, host: &mut impl Root) -> bool {
+        if !self.watches().take_new() {
+            return false;
+        }
+        if self.watches().is_unseeded() {
+            let (_, [a, b, c, d, e, f, g, h, ..]) = host.id_seed();
+            self.watches()
+                .seed(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+        }
+        if !self.ticks.get() {
+            match host.tick_every(TICK) {
+                Ok(()) => self.ticks.set(true),
+                Err(error) => host.log(Level::Error, &format!("nothing is watched: {error}")),
+            }
+        }
+        true
+    }
+
+    /// A message of a Watch; false if the Watch is over with it.
+    pub(crate) fn announced(&self, host: &mut impl Root, call: CallId, message: &[u8]) -> bool {
+        let now = host.monotonic_now();
+        let news = self.watches().announced_by(call, message, now);
+        match news {
+            News::Same | News::Changed(_) => true,
+            News::Nobody => false,
+            News::Nonsense(service) => {
+                host.cancel(call);
+                let line = format!("the Watch of `{service}` announces no revision");
+                self.warn(host, &line);
+                false
+            }
+        }
+    }
+
+    /// A Watch ended.
+    pub(crate) fn watch_ended(&self, host: &mut impl Root, call: CallId, grpc_status: u32) {
+        let now = host.monotonic_now();
+        let ended = self.watches().closed(call, now);
+        if let Some(service) = ended {
+            let line = format!("the Watch of `{service}` ended with gRPC status {grpc_status}");
+            self.warn(host, &line);
+        }
+    }
+
+    /// Gives the Watches that have been silent for too long, to be given up.
+    pub(crate) fn look_after_watches(&self, host: &mut impl Root) -> Vec<CallId> {
+        let now = host.monotonic_now();
+        let silent = self.watches().silent(now);
+        let expired = self.watches().expired(now);
+        for service in &expired {
+            let line =
+                format!("nothing heard of `{service}` for too long: every call is asked about");
+            self.warn(host, &line);
+        }
+        silent.into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// Logs a refused request or the like, unless too many were within this second.
     pub(crate) fn warn(&self, host: &mut impl Host, line: &str) {
         let now = host.monotonic_now();
         match self.lines.take(now) {

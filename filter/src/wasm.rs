@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Ask, Attribute, CallId, Contexts, Counter, Flow, Host, HostError, Level, Plugin, Reply,
+    Ask, Attribute, CallId, Contexts, Counter, Flow, Host, HostError, Level, Plugin, Reply, Root,
     Section, abi, answer::MAX_ANSWER, grpc_service, pairs,
 };
 
@@ -15,6 +15,10 @@ const MAX_CONFIGURATION: usize = 64 * 1024;
 
 const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 const METHOD: &str = "Check";
+
+/// What there is of our own beside it.
+const GATE: &str = "callgate.v1.Gate";
+const WATCH: &str = "Watch";
 
 /// `Continue`.
 const CONTINUE: u32 = 0;
@@ -99,33 +103,25 @@ pub(crate) fn request_trailers(context: u32) -> u32 {
 pub(crate) fn grpc_receive(call: u32, size: usize) {
     let call = CallId(call);
     with((), |contexts| {
-        let Some(request) = contexts.request_of(call) else {
+        if !contexts.awaits(call) {
             return;
-        };
+        }
         // One byte too many is enough to know that it is too long.
         let most = size.min(MAX_ANSWER.saturating_add(1));
         let message = abi::buffer(abi::Buffer::GrpcCallMessage, most);
-        if abi::set_effective_context(request).is_err() {
-            contexts.deleted(request, &mut Envoy);
-            return;
-        }
         // An answer that cannot be read is an empty one, and that has no status.
         contexts.answered(call, &mut Envoy, &message.unwrap_or_default());
     });
 }
 
 pub(crate) fn grpc_close(call: u32, grpc_status: u32) {
-    let call = CallId(call);
     with((), |contexts| {
-        let Some(request) = contexts.request_of(call) else {
-            return;
-        };
-        if abi::set_effective_context(request).is_err() {
-            contexts.deleted(request, &mut Envoy);
-            return;
-        }
-        contexts.failed(call, &mut Envoy, grpc_status);
+        contexts.failed(CallId(call), &mut Envoy, grpc_status);
     });
+}
+
+pub(crate) fn tick(root: u32) {
+    with((), |contexts| contexts.tick(root, &mut Envoy));
 }
 
 pub(crate) fn deleted(context: u32) {
@@ -251,6 +247,20 @@ impl Host for Envoy {
             Level::Error => 4,
         };
         abi::log(level, message);
+    }
+}
+
+impl Root for Envoy {
+    fn act_for(&mut self, request: u32) -> Result<(), HostError> {
+        abi::set_effective_context(request)
+    }
+
+    fn watch(&mut self, cluster: &str, message: &[u8]) -> Result<CallId, HostError> {
+        abi::grpc_stream(&grpc_service::encode(cluster), GATE, WATCH, message).map(CallId)
+    }
+
+    fn tick_every(&mut self, period: Duration) -> Result<(), HostError> {
+        abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
     }
 }
 

@@ -57,13 +57,19 @@ pub(crate) extern "C" fn proxy_on_request_trailers(context: u32, _fields: u32) -
     crate::wasm::request_trailers(context)
 }
 
-/// The answer to a call.
+/// Time passes.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_tick(plugin: u32) {
+    crate::wasm::tick(plugin);
+}
+
+/// The answer to a call, or a message of a stream.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_grpc_receive(_plugin: u32, call: u32, size: usize) {
     crate::wasm::grpc_receive(call, size);
 }
 
-/// The end of a call without an answer.
+/// The end of a call without an answer, or of a stream.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_grpc_close(_plugin: u32, call: u32, grpc_status: u32) {
     crate::wasm::grpc_close(call, grpc_status);

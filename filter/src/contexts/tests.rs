@@ -1,4 +1,5 @@
 use callgate_wire::{
+    callgate::v1::{Announcement, WatchRequest},
     envoy::service::auth::v3::{
         CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
     },
@@ -36,10 +37,10 @@ fn an_answer_finds_its_request() {
         contexts.created(request, ROOT);
         assert_eq!(contexts.request_headers(request, &mut host), Flow::Pause);
     }
-    assert_eq!(contexts.request_of(CallId(1)), Some(5));
-    assert_eq!(contexts.request_of(CallId(2)), Some(6));
+    assert!(contexts.awaits(CallId(1)) && contexts.awaits(CallId(2)));
     contexts.answered(CallId(2), &mut host, &allow());
-    assert_eq!((host.resumed, contexts.request_of(CallId(2))), (1, None));
+    assert_eq!((host.resumed, contexts.awaits(CallId(2))), (1, false));
+    assert_eq!(host.acted_for, [6]);
     // A second answer to the same call finds nobody.
     contexts.answered(CallId(2), &mut host, &allow());
     assert_eq!(host.resumed, 1);
@@ -52,13 +53,7 @@ fn a_retry_finds_its_request() {
     contexts.created(5, ROOT);
     let _ = contexts.request_headers(5, &mut host);
     contexts.failed(CallId(1), &mut host, 14);
-    assert_eq!(
-        (
-            contexts.request_of(CallId(1)),
-            contexts.request_of(CallId(2))
-        ),
-        (None, Some(5))
-    );
+    assert!(!contexts.awaits(CallId(1)) && contexts.awaits(CallId(2)));
     contexts.answered(CallId(2), &mut host, &allow());
     assert_eq!(host.resumed, 1);
 }
@@ -71,7 +66,7 @@ fn a_request_that_is_gone_leaves_nothing_behind() {
     let _ = contexts.request_headers(5, &mut host);
     contexts.deleted(5, &mut host);
     assert_eq!(host.cancelled, [CallId(1)]);
-    assert!(contexts.exchanges.is_empty() && contexts.calls.is_empty());
+    assert!(contexts.exchanges.is_empty() && !contexts.awaits(CallId(1)));
     contexts.answered(CallId(1), &mut host, &allow());
     assert_eq!((host.resumed, host.replies.len()), (0, 0));
 }
@@ -128,8 +123,67 @@ fn a_check_with_more_headers_finds_its_request() {
     contexts.created(5, ROOT);
     let _ = contexts.request_headers(5, &mut host);
     contexts.answered(CallId(1), &mut host, &wanting.encode_to_vec());
-    assert_eq!(contexts.request_of(CallId(1)), None);
-    assert_eq!(contexts.request_of(CallId(2)), Some(5));
+    assert!(!contexts.awaits(CallId(1)) && contexts.awaits(CallId(2)));
     contexts.answered(CallId(2), &mut host, &allow());
     assert_eq!(host.resumed, 1);
+}
+
+fn announces(revision: u8) -> Vec<u8> {
+    Announcement {
+        revision: vec![revision; 32],
+        elapsed_ms: 0,
+    }
+    .encode_to_vec()
+}
+
+#[test]
+fn the_first_request_opens_the_watch_of_its_service() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    contexts.tick(ROOT, &mut host);
+    assert_eq!((host.ticks, host.watches.len()), (None, 0));
+    for request in [5, 6] {
+        contexts.created(request, ROOT);
+        let _ = contexts.request_headers(request, &mut host);
+    }
+    contexts.tick(ROOT, &mut host);
+    assert_eq!((host.ticks, host.watches.len()), (Some(TICK), 1));
+    let (watch, message) = host.watches[0].clone();
+    let service = WatchRequest::decode(message.as_slice()).unwrap().service;
+    assert_eq!(service, "spiffe://example.org/ns/shop/sa/orders");
+    contexts.answered(watch, &mut host, &announces(1));
+    let plugin = Rc::clone(&contexts.plugins[&ROOT]);
+    assert_eq!(
+        plugin.watches().announced(&service, host.now),
+        Some([1; 32])
+    );
+    assert!(contexts.awaits(watch), "a stream goes on");
+    contexts.deleted(ROOT, &mut host);
+    assert!(host.cancelled.contains(&watch) && !contexts.awaits(watch));
+}
+
+#[test]
+fn a_watch_that_ends_is_opened_again() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    host.broken.push("watch");
+    contexts.created(5, ROOT);
+    let _ = contexts.request_headers(5, &mut host);
+    host.broken.clear();
+    let endings: [fn(&mut Contexts, CallId, &mut FakeHost); 3] = [
+        |contexts, watch, host| contexts.failed(watch, host, 14),
+        |contexts, watch, host| contexts.answered(watch, host, b"\xff"),
+        // Silence.
+        |_, _, host| host.now += Duration::from_secs(5),
+    ];
+    for (opened, end) in (1..).zip(endings) {
+        host.now += Duration::from_secs(5);
+        contexts.tick(ROOT, &mut host);
+        contexts.tick(ROOT, &mut host);
+        assert_eq!(host.watches.len(), opened);
+        let watch = host.watches[opened - 1].0;
+        end(&mut contexts, watch, &mut host);
+        contexts.tick(ROOT, &mut host);
+        assert!(!contexts.awaits(watch));
+    }
 }
