@@ -5,8 +5,9 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use callgate_policy::{Timestamp, TrustDomain};
@@ -14,14 +15,29 @@ use tokio::sync::watch;
 
 use crate::identity::Life;
 
+/// How long ago what is on disk may have been looked at for the server to say how things
+/// stand: twice as long as it takes when nothing is in the way.
+const CURRENT: Duration = Duration::from_secs(2);
+
 /// The server's condition. Writers are the loaders; readers are `/readyz`, gRPC
 /// health and the metrics.
 #[derive(Debug)]
 pub struct Health {
     condition: watch::Sender<Condition>,
-    /// Milliseconds; not part of the condition, which changes seldom.
-    last_scan: AtomicI64,
-    last_revocation_scan: AtomicI64,
+    /// Not part of the condition, which changes seldom.
+    scan: Scan,
+    revocation_scan: Scan,
+}
+
+/// When something was last compared with what is on disk: when that began, since what
+/// changed meanwhile may not have been seen.
+#[derive(Debug)]
+struct Scan {
+    /// Milliseconds of the clock, for people.
+    moment: AtomicI64,
+    origin: Instant,
+    /// Milliseconds since the origin, whatever happens to the clock.
+    elapsed: AtomicU64,
 }
 
 /// How loading goes.
@@ -86,8 +102,8 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             condition: watch::Sender::default(),
-            last_scan: AtomicI64::new(i64::MIN),
-            last_revocation_scan: AtomicI64::new(i64::MIN),
+            scan: Scan::never(),
+            revocation_scan: Scan::never(),
         }
     }
 }
@@ -114,22 +130,29 @@ impl Health {
     /// When policies and bundles were last compared with what is on disk.
     #[must_use]
     pub fn last_scan(&self) -> Option<Timestamp> {
-        moment(&self.last_scan)
+        self.scan.moment()
     }
 
     /// When revocations were.
     #[must_use]
     pub fn last_revocation_scan(&self) -> Option<Timestamp> {
-        moment(&self.last_revocation_scan)
+        self.revocation_scan.moment()
     }
 
-    pub(crate) fn revocations_scanned(&self, now: Timestamp) {
-        self.last_revocation_scan
-            .store(now.as_millis(), Ordering::Relaxed);
+    /// Whether both were, within the last two seconds. If not, something may have been
+    /// written long ago that the server does not know of.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let scans = [&self.scan, &self.revocation_scan];
+        scans.into_iter().all(|scan| scan.is_within(CURRENT))
     }
 
-    pub(crate) fn scanned(&self, now: Timestamp) {
-        self.last_scan.store(now.as_millis(), Ordering::Relaxed);
+    pub(crate) fn revocations_scanned(&self, now: Timestamp, began: Instant) {
+        self.revocation_scan.note(now, began);
+    }
+
+    pub(crate) fn scanned(&self, now: Timestamp, began: Instant) {
+        self.scan.note(now, began);
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut Condition)) {
@@ -146,10 +169,35 @@ impl Health {
     }
 }
 
-fn moment(millis: &AtomicI64) -> Option<Timestamp> {
-    match millis.load(Ordering::Relaxed) {
-        i64::MIN => None,
-        millis => Some(Timestamp::from_millis(millis)),
+impl Scan {
+    fn never() -> Self {
+        Self {
+            moment: AtomicI64::new(i64::MIN),
+            origin: Instant::now(),
+            elapsed: AtomicU64::new(0),
+        }
+    }
+
+    fn note(&self, now: Timestamp, began: Instant) {
+        let elapsed = began.saturating_duration_since(self.origin).as_millis();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.elapsed.store(elapsed, Ordering::Relaxed);
+        self.moment.store(now.as_millis(), Ordering::Release);
+    }
+
+    fn moment(&self) -> Option<Timestamp> {
+        match self.moment.load(Ordering::Acquire) {
+            i64::MIN => None,
+            millis => Some(Timestamp::from_millis(millis)),
+        }
+    }
+
+    fn is_within(&self, age: Duration) -> bool {
+        if self.moment().is_none() {
+            return false;
+        }
+        let last = Duration::from_millis(self.elapsed.load(Ordering::Relaxed));
+        self.origin.elapsed().saturating_sub(last) <= age
     }
 }
 

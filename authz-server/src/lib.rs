@@ -24,6 +24,7 @@ pub mod check;
 pub mod clock;
 #[cfg(test)]
 mod fixture;
+pub mod gate;
 pub mod health;
 pub mod identity;
 pub mod live;

@@ -1,6 +1,10 @@
 //! Keeps policies and the bundles in files at what is on disk.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     bundle::{BundleFiles, Bundles},
@@ -60,7 +64,7 @@ impl Reloader {
 
 impl Reloaded {
     fn look(&mut self) {
-        let now = clock::now();
+        let (now, began) = (clock::now(), Instant::now());
         self.policies.rescan(QUIET, now);
         if let Some(candidate) = &mut self.candidate {
             candidate.rescan(QUIET, now);
@@ -68,6 +72,6 @@ impl Reloaded {
         self.bundle_files.rescan(QUIET, now);
         self.bundles.look_ahead(now);
         self.callers.look(now);
-        self.health.scanned(now);
+        self.health.scanned(now, began);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use callgate_policy::Timestamp;
+use callgate_policy::{SpiffeId, Timestamp};
 
-use super::call::{Call, InvalidCheck};
+use super::call::{InvalidCheck, note};
 use crate::{
     identity::{Asker, ProxyFault},
     live::Snapshot,
@@ -22,14 +22,16 @@ pub enum Unanswered {
 }
 
 impl Asker<'_> {
-    /// The proxy's identity at `now`, if it may ask `call`; None of somebody unnamed.
+    /// The proxy's identity at `now`, if it may ask about `service`; None of somebody
+    /// unnamed.
     ///
     /// # Errors
     /// If its certificate identifies nobody any more, or it asks about a service that
     /// is neither its own nor one that the `MeshPolicy` lists it for.
-    pub(super) fn may_ask(
+    pub(crate) fn may_ask(
         self,
-        call: &Call<'_>,
+        service: Option<&SpiffeId>,
+        destination: &str,
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Result<Option<Arc<Svid>>, ProxyFault> {
@@ -37,7 +39,7 @@ impl Asker<'_> {
             Self::Unnamed => return Ok(None),
             Self::Proxy(proxy) => proxy.verify(snapshot, now)?,
         };
-        let may = match (snapshot.policies(), &call.service) {
+        let may = match (snapshot.policies(), service) {
             // Nobody knows yet who is a gateway, and all are told the same.
             (None, _) => true,
             (Some(policies), Some(service)) => policies.set.may_ask(&proxy.id, service),
@@ -48,7 +50,7 @@ impl Asker<'_> {
         }
         Err(ProxyFault::NotItsService {
             proxy: proxy.id.clone(),
-            destination: call.destination_note().to_owned(),
+            destination: note(destination).to_owned(),
         })
     }
 }

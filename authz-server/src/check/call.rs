@@ -144,11 +144,6 @@ impl Call<'_> {
             .is_some_and(|value| is_grpc(value.as_bytes()))
     }
 
-    /// As much of the callee's name as a log keeps.
-    pub(super) fn destination_note(&self) -> &str {
-        note(self.destination)
-    }
-
     /// The path without its query.
     pub(super) fn path_only(&self) -> &str {
         self.path
@@ -158,7 +153,7 @@ impl Call<'_> {
 }
 
 /// As much of `text` as a record keeps.
-fn note(text: &str) -> &str {
+pub(super) fn note(text: &str) -> &str {
     match text.char_indices().nth(MAX_NOTE_CHARACTERS) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),
         None => text,

@@ -73,7 +73,7 @@ impl Authorizer {
         let mut call = Call::try_from(check).map_err(Unanswered::Invalid)?;
         let snapshot = self.live.current();
         let proxy = asker
-            .may_ask(&call, &snapshot, now)
+            .may_ask(call.service.as_ref(), call.destination, &snapshot, now)
             .map_err(Unanswered::Proxy)?;
         call.proxy = proxy.as_deref().map(|proxy| proxy.id.as_str());
         let id = self.ids.mint(now);

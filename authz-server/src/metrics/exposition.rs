@@ -82,6 +82,16 @@ impl Exposition {
             "Time to decide one Check, network not included",
             metrics.latency.clone(),
         );
+        registry.register(
+            "watchers",
+            "Proxies' streams that are told of revisions",
+            metrics.watchers.clone(),
+        );
+        registry.register(
+            "announcements",
+            "Times that a stream was told a revision",
+            metrics.announcements.clone(),
+        );
         registry.register_collector(Box::new(State {
             live,
             bundles,

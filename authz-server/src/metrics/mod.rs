@@ -3,7 +3,9 @@
 mod exposition;
 
 use callgate_policy::Reason;
-use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
+use prometheus_client::metrics::{
+    counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
+};
 
 pub use exposition::Exposition;
 
@@ -27,6 +29,8 @@ pub struct Metrics {
     refused_proxies: Family<CauseLabel, Counter>,
     svid_failures: Family<CauseLabel, Counter>,
     latency: Histogram,
+    watchers: Gauge,
+    announcements: Counter,
 }
 
 /// The cause of a text that holds no certificate at all.
@@ -68,6 +72,8 @@ impl Default for Metrics {
             refused_proxies,
             svid_failures,
             latency: Histogram::new(LATENCY_BUCKETS),
+            watchers: Gauge::default(),
+            announcements: Counter::default(),
         }
     }
 }
@@ -109,6 +115,21 @@ impl Metrics {
     /// Counts a client certificate that identifies nobody.
     pub(crate) fn count_svid_failure(&self, cause: &'static str) {
         self.svid_failures.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// Counts one Watch stream more.
+    pub(crate) fn watcher_came(&self) {
+        self.watchers.inc();
+    }
+
+    /// Counts one Watch stream less.
+    pub(crate) fn watcher_left(&self) {
+        self.watchers.dec();
+    }
+
+    /// Counts one announcement.
+    pub(crate) fn count_announcement(&self) {
+        self.announcements.inc();
     }
 
     /// Notes how many seconds one Check took.

@@ -1,6 +1,10 @@
 //! Keeps what is live at what the directory holds.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use callgate_policy::{
     Timestamp,
@@ -58,6 +62,7 @@ impl RevocationStore {
     /// Looks at the directory and takes what is new, at once if `quiet` is zero. Whether
     /// to look again soon.
     pub fn rescan(&mut self, quiet: Duration, now: Timestamp) -> bool {
+        let began = Instant::now();
         let look = self.files.look(quiet);
         if look.changed {
             self.faults = self.files.faults();
@@ -81,7 +86,7 @@ impl RevocationStore {
             });
             self.told = faults;
         }
-        self.health.revocations_scanned(now);
+        self.health.revocations_scanned(now, began);
         look.restless
     }
 

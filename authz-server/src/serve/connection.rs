@@ -30,7 +30,10 @@ use super::{
     listen::Connection,
     service::{Answering, Services},
 };
-use crate::{clock, identity::Proxy};
+use crate::{
+    clock,
+    identity::{Asker, Proxy},
+};
 
 /// Checks at once on one connection. Envoy itself opens at most 1,024 by default.
 const MAX_STREAMS: u32 = 1_024;
@@ -108,7 +111,8 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let services = Services::new(self.answering, self.others, peer.clone());
+        let (end, ending) = watch::channel(false);
+        let services = Services::new(self.answering, self.others, peer.clone(), ending);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             answer(services.clone(), request)
         });
@@ -121,6 +125,8 @@ impl Shared {
             () = peer.dismissed() => false,
         };
         connection.as_mut().graceful_shutdown();
+        // Watchers, who would stay for ever, are to come back on another connection.
+        end.send_replace(true);
         if stopping {
             // How long it may take then is the whole server's matter.
             note(connection.await);
@@ -131,6 +137,14 @@ impl Shared {
 }
 
 impl Peer {
+    /// Who asks.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        match self {
+            Self::Unnamed => Asker::Unnamed,
+            Self::Proxy(proxy) => Asker::Proxy(proxy),
+        }
+    }
+
     async fn dismissed(&self) {
         match self {
             Self::Unnamed => std::future::pending().await,

@@ -5,6 +5,7 @@ mod admin;
 mod config;
 mod connection;
 mod error;
+mod gate;
 mod listen;
 mod own;
 mod service;
@@ -17,12 +18,16 @@ use std::{
 
 use callgate_policy::document::LoadOptions;
 use rustls::ServerConfig;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     bundle::{BundleFiles, Bundles, Endpoints},
     check::Authorizer,
     clock,
+    gate::Gate,
     health::Health,
     identity::RefusedProxies,
     live::Live,
@@ -103,6 +108,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     .await?;
     let (check_bound, admin_bound) = bind(config).await?;
     let recorder = recorder(config)?;
+    let (now, began) = (clock::now(), Instant::now());
     let store = |directory: &Path, role| {
         let options = LoadOptions {
             trust_domain: config.trust_domain.clone(),
@@ -123,7 +129,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Arc::clone(&health),
     );
     revocations.rescan(Duration::ZERO, clock::now());
-    health.scanned(clock::now());
+    health.scanned(now, began);
     let reloaded = Reloaded {
         policies,
         candidate,
@@ -268,6 +274,8 @@ fn run(
     let (stop_admin, admin_stop) = watch::channel(false);
     let answering = Answering {
         authorizer: Arc::new(authorizer),
+        gate: Gate::new(Arc::clone(&live), Arc::clone(&metrics)),
+        watchers: Arc::new(Semaphore::new(gate::MAX_WATCHERS)),
         metrics,
         refused,
         health: Arc::clone(&health),

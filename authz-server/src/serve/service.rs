@@ -1,7 +1,7 @@
-//! The gRPC side: Check, health and reflection on one listener.
+//! The gRPC side: Check, the Gate, health and reflection on one listener.
 //!
-//! Checks go straight to what answers them, which knows the connection's proxy; only
-//! the rest is routed by its path.
+//! The first two go straight to what answers them, which know the connection's
+//! proxy; only the rest is routed by its path.
 
 use std::{
     convert::Infallible,
@@ -11,6 +11,7 @@ use std::{
 
 use callgate_wire::{
     FILE_DESCRIPTOR_SET,
+    callgate::v1::gate_server::GateServer,
     envoy::service::auth::v3::{
         CheckRequest, CheckResponse,
         authorization_server::{Authorization, AuthorizationServer},
@@ -18,20 +19,26 @@ use callgate_wire::{
 };
 use hyper::body::Incoming;
 use rustls::ServerConfig;
-use tokio::{sync::watch, task::JoinSet, time::timeout_at};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout_at,
+};
 use tonic::{Request, Response, Status, async_trait, body::Body, service::Routes};
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
 use tower_service::Service as _;
 
 use super::{
     connection::{Peer, Shared},
+    gate::{GateService, MAX_OF_CONNECTION},
     listen::Bound,
 };
 use crate::{
     check::{Authorizer, Unanswered},
     clock,
+    gate::Gate,
     health::Health,
-    identity::{Asker, ProxyFault, RefusedProxies},
+    identity::{Asker, RefusedProxies},
     live::Live,
     metrics::Metrics,
 };
@@ -44,11 +51,15 @@ const MAX_MESSAGE_BYTES: usize = 256 * 1_024;
 const LINGER: Duration = Duration::from_millis(50);
 
 const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+const GATE: &str = "callgate.v1.Gate";
 
 /// What answers on the Check port.
 #[derive(Debug)]
 pub(super) struct Answering {
     pub(super) authorizer: Arc<Authorizer>,
+    pub(super) gate: Gate,
+    /// How many Watch streams there may still be.
+    pub(super) watchers: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) refused: Arc<RefusedProxies>,
     pub(super) health: Arc<Health>,
@@ -61,6 +72,7 @@ pub(super) struct Answering {
 #[derive(Clone, Debug)]
 pub(super) struct Services {
     checks: AuthorizationServer<CheckService>,
+    gate: GateServer<GateService>,
     others: Routes,
 }
 
@@ -72,10 +84,23 @@ struct CheckService {
 }
 
 impl Services {
-    pub(super) fn new(answering: Arc<Answering>, others: Routes, peer: Peer) -> Self {
+    /// Those of a connection with `peer` that is told by `ending` when it is to end.
+    pub(super) fn new(
+        answering: Arc<Answering>,
+        others: Routes,
+        peer: Peer,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        let gate = GateServer::new(GateService {
+            answering: Arc::clone(&answering),
+            peer: peer.clone(),
+            ending,
+            places: Arc::new(Semaphore::new(MAX_OF_CONNECTION)),
+        });
         let checks = AuthorizationServer::new(CheckService { answering, peer });
         Self {
             checks: checks.max_decoding_message_size(MAX_MESSAGE_BYTES),
+            gate: gate.max_decoding_message_size(MAX_MESSAGE_BYTES),
             others,
         }
     }
@@ -86,11 +111,11 @@ impl Services {
         request: hyper::Request<Incoming>,
     ) -> Result<hyper::Response<Body>, Infallible> {
         let path = request.uri().path().strip_prefix('/');
-        let method = path.and_then(|path| path.strip_prefix(SERVICE));
-        if method.is_some_and(|method| method.starts_with('/')) {
-            self.checks.call(request).await
-        } else {
-            self.others.call(request).await
+        let service = path.and_then(|path| path.split_once('/'));
+        match service.map(|(service, _)| service) {
+            Some(SERVICE) => self.checks.call(request).await,
+            Some(GATE) => self.gate.call(request).await,
+            _ => self.others.call(request).await,
         }
     }
 }
@@ -102,10 +127,7 @@ impl Authorization for CheckService {
         request: Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
         let started = Instant::now();
-        let asker = match &self.peer {
-            Peer::Unnamed => Asker::Unnamed,
-            Peer::Proxy(proxy) => Asker::Proxy(proxy),
-        };
+        let asker = self.peer.asker();
         let answer = self
             .answering
             .authorizer
@@ -121,21 +143,12 @@ impl Authorization for CheckService {
 impl CheckService {
     /// Neither is an allowance to any proxy: only OK with a status in it is.
     fn unanswered(&self, asker: Asker<'_>, error: &Unanswered) -> Status {
-        let fault = match error {
+        match error {
             Unanswered::Invalid(error) => {
                 self.answering.metrics.count_invalid();
-                return Status::invalid_argument(error.to_string());
+                Status::invalid_argument(error.to_string())
             }
-            Unanswered::Proxy(fault) => fault,
-        };
-        self.answering.refused.note(fault);
-        match (fault, asker) {
-            (ProxyFault::Identity(_) | ProxyFault::Revoked { .. }, Asker::Proxy(proxy)) => {
-                // It may have a better certificate by now.
-                proxy.dismiss();
-                Status::unauthenticated(fault.cause())
-            }
-            _ => Status::permission_denied(fault.cause()),
+            Unanswered::Proxy(fault) => self.answering.refuse(asker, fault),
         }
     }
 }

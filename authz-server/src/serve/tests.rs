@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod mutual_tls;
+mod watch;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
