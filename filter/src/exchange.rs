@@ -23,7 +23,7 @@ use prost::Message as _;
 use crate::{
     Allow, Answer, Ask, CallId, Counter, Deny, Flow, Host, Level, Plugin, Section,
     answer::AnswerFault,
-    refusal::{Fault, mint_id},
+    refusal::Fault,
     request::{Passage, Seen, look_for},
     rewrite::{rewrite, strip_trailers},
 };
@@ -184,7 +184,7 @@ impl Exchange {
         mut asking: Box<Asking>,
         names: Vec<String>,
     ) -> Step {
-        let names = self.plugin.want(&asking.passage.callee, names);
+        let names = asking.passage.callee.want(names);
         if asking.completions >= MAX_COMPLETIONS {
             let fault = Fault::Answer(AnswerFault::AskedInCircles);
             return self.refuse(host, asking.passage.grpc, &fault);
@@ -202,7 +202,7 @@ impl Exchange {
     }
 
     fn begin<H: Host>(&mut self, host: &mut H) -> Step {
-        let seen = match Seen::read(host, |service| self.plugin.wanted(service)) {
+        let seen = match Seen::read(host, &self.plugin) {
             Ok(seen) => seen,
             Err(error) => return self.refuse(host, false, &Fault::Host(error)),
         };
@@ -226,7 +226,7 @@ impl Exchange {
         let now = host.monotonic_now();
         let traceparent = seen.traceparent();
         let (check, passage) = seen.into_check(host).map_err(Fault::Host)?;
-        self.plugin.watches().want(&passage.callee);
+        self.plugin.watches().want(passage.callee.name());
         let asking = Asking {
             call: CallId(0),
             attempts: 0,
@@ -315,11 +315,13 @@ impl Exchange {
     }
 
     fn refuse<H: Host>(&self, host: &mut H, grpc: bool, fault: &Fault) -> Step {
-        let (reason, decision) = (fault.reason(), mint_id(host));
+        let wall = host.wall_now();
+        let (reason, decision) = (fault.reason(), self.plugin.ids().mint(host, wall));
+        let decision = decision.as_str();
         host.count(Counter::Outcome(reason));
         self.plugin
             .warn(host, &format!("{reason}, decision {decision}: {fault}"));
-        reply(host, &fault.reply(grpc, &decision))
+        reply(host, &fault.reply(grpc, decision))
     }
 }
 

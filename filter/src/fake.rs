@@ -20,10 +20,11 @@ pub(crate) struct FakeHost {
     pub(crate) headers: Fields,
     pub(crate) trailers: Fields,
     pub(crate) leaf: Option<Vec<u8>>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
     pub(crate) callee: Option<Vec<u8>>,
     pub(crate) now: Duration,
     pub(crate) wall: Duration,
-    pub(crate) random: [u8; 10],
+    pub(crate) random: [u8; 16],
     /// Calls that fail from now on.
     pub(crate) broken: Vec<&'static str>,
     /// For each Check in turn, whether it can be sent; after these all can.
@@ -46,6 +47,7 @@ impl FakeHost {
     pub(crate) fn new() -> Self {
         let mut host = Self {
             leaf: Some(b"-----BEGIN CERTIFICATE-----".to_vec()),
+            fingerprint: Some(vec![b'a'; 64]),
             callee: Some(b"spiffe://example.org/ns/shop/sa/orders".to_vec()),
             now: Duration::from_secs(7),
             ..Self::default()
@@ -98,6 +100,7 @@ impl Host for FakeHost {
         self.works("attribute")?;
         Ok(match attribute {
             Attribute::PeerCertificate => self.leaf.clone(),
+            Attribute::PeerFingerprint => self.fingerprint.clone(),
             Attribute::LocalUriSan => self.callee.clone(),
             Attribute::Protocol => Some(b"HTTP/2".to_vec()),
         })
@@ -173,8 +176,12 @@ impl Host for FakeHost {
         self.now
     }
 
-    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
-        (self.wall, self.random)
+    fn wall_now(&mut self) -> Duration {
+        self.wall
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        self.random
     }
 
     fn count(&mut self, counter: Counter) {

@@ -76,8 +76,11 @@ pub trait Host {
     /// A clock that only goes forward, from an arbitrary beginning.
     fn monotonic_now(&mut self) -> Duration;
 
-    /// The time since the Unix epoch and ten random bytes, for an id.
-    fn id_seed(&mut self) -> (Duration, [u8; 10]);
+    /// The time since the Unix epoch.
+    fn wall_now(&mut self) -> Duration;
+
+    /// Random bytes: good for ids, not for keys.
+    fn random(&mut self) -> [u8; 16];
 
     /// Adds one to a counter.
     fn count(&mut self, counter: Counter);
@@ -119,6 +122,8 @@ pub trait Root: Host {
 pub enum Attribute {
     /// The caller's leaf certificate, PEM. None when it showed none.
     PeerCertificate,
+    /// The SHA-256 of that leaf, in hex.
+    PeerFingerprint,
     /// The called service's own SPIFFE ID, from the certificate that the proxy
     /// presents for it.
     LocalUriSan,

@@ -47,6 +47,7 @@
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
+mod callee;
 mod config;
 mod contexts;
 mod counter;
@@ -54,6 +55,12 @@ mod exchange;
 #[cfg(any(target_arch = "wasm32", test))]
 mod grpc_service;
 mod host;
+mod id;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "what notes decisions comes next")
+)]
+mod ledger;
 #[cfg(any(target_arch = "wasm32", test))]
 mod pairs;
 mod plugin;
@@ -70,10 +77,12 @@ pub mod answer;
 mod fake;
 
 pub use answer::{Allow, Answer, Deny, Edit};
+pub use callee::Callee;
 pub use config::{Config, ConfigError};
 pub use contexts::{Contexts, TICK};
 pub use counter::Counter;
 pub use exchange::Exchange;
 pub use host::{Ask, Attribute, CallId, Flow, Host, HostError, Level, Reply, Root, Section};
+pub use ledger::Ledger;
 pub use plugin::Plugin;
 pub use watch::{MAX_CALLEES, Revision, Watches};

@@ -8,8 +8,10 @@ use std::{
 
 use crate::{
     CallId, Config, ConfigError, Host, Level, Root,
+    callee::Callee,
     contexts::TICK,
-    watch::{News, Watches},
+    id::DecisionIds,
+    watch::{MAX_CALLEES, News, Watches},
 };
 
 /// The most lines that refused requests may write to the proxy's log in a second.
@@ -22,18 +24,14 @@ const LINES_PER_SECOND: u32 = 8;
 pub struct Plugin {
     config: Result<Config, ConfigError>,
     lines: LineBudget,
-    wanted: RefCell<Vec<(String, Names)>>,
+    ids: DecisionIds,
+    /// Names this plugin, while it lives, to whom it sends records.
+    worker: Cell<Option<[u8; 16]>>,
+    callees: RefCell<Vec<Rc<Callee>>>,
     watches: RefCell<Watches>,
     /// Whether the host calls it from time to time.
     ticks: Cell<bool>,
 }
-
-/// Names of headers.
-pub(crate) type Names = Rc<[String]>;
-
-/// Services whose headers are remembered. A proxy stands in front of one; a gateway in
-/// front of some.
-const MAX_SERVICES: usize = 64;
 
 impl Plugin {
     /// Reads the configuration; see [`Config::parse`].
@@ -44,7 +42,9 @@ impl Plugin {
         Self {
             config,
             lines: LineBudget::default(),
-            wanted: RefCell::default(),
+            ids: DecisionIds::default(),
+            worker: Cell::default(),
+            callees: RefCell::default(),
             watches: RefCell::new(Watches::new(max_stale)),
             ticks: Cell::new(false),
         }
@@ -58,23 +58,30 @@ impl Plugin {
         self.config.as_ref()
     }
 
-    /// The headers that decisions about calls to `service` were last known to read.
-    pub(crate) fn wanted(&self, service: &str) -> Names {
-        let wanted = self.wanted.borrow();
-        let known = wanted.iter().find(|(known, _)| known == service);
-        known.map_or_else(Names::default, |(_, names)| Rc::clone(names))
+    /// Ids for decisions that the filter makes by itself.
+    pub(crate) fn ids(&self) -> &DecisionIds {
+        &self.ids
     }
 
-    /// Remembers what decisions about calls to `service` read.
-    pub(crate) fn want(&self, service: &str, names: Vec<String>) -> Names {
-        let names = Names::from(names);
-        let mut wanted = self.wanted.borrow_mut();
-        wanted.retain(|(known, _)| known != service);
-        if wanted.len() >= MAX_SERVICES {
-            wanted.remove(0);
+    /// What is known of a service. Beyond [`MAX_CALLEES`], nothing is remembered of more.
+    pub(crate) fn callee(&self, host: &mut impl Host, name: &str) -> Rc<Callee> {
+        let mut callees = self.callees.borrow_mut();
+        if let Some(known) = callees.iter().find(|callee| callee.name() == name) {
+            return Rc::clone(known);
         }
-        wanted.push((service.to_owned(), Rc::clone(&names)));
-        names
+        let worker = self.worker.get().unwrap_or_else(|| host.random());
+        self.worker.set(Some(worker));
+        let callee = Rc::new(Callee::new(name, worker));
+        if callees.len() < MAX_CALLEES {
+            callees.push(Rc::clone(&callee));
+        }
+        callee
+    }
+
+    /// Every service about which something is remembered.
+    #[must_use]
+    pub fn callees(&self) -> Vec<Rc<Callee>> {
+        self.callees.borrow().clone()
     }
 
     /// What the server announces of the services that this plugin stands in front of. Not
@@ -90,7 +97,7 @@ impl Plugin {
             return false;
         }
         if self.watches().is_unseeded() {
-            let (_, [a, b, c, d, e, f, g, h, ..]) = host.id_seed();
+            let [a, b, c, d, e, f, g, h, ..] = host.random();
             self.watches()
                 .seed(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
         }

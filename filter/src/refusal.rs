@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use callgate_policy::Reason;
 use callgate_wire::problem::Problem;
 
-use crate::{Host, HostError, Reply, answer::AnswerFault};
+use crate::{HostError, Reply, answer::AnswerFault};
 
 /// Why there is no decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,47 +79,9 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A new decision id: a ULID (48 bits of milliseconds, 80 random bits, in
-/// Crockford's base 32), so that ids sort by time.
-pub(crate) fn mint_id(host: &mut impl Host) -> String {
-    let (time, random) = host.id_seed();
-    let [.., b5, b4, b3, b2, b1, b0] = time.as_millis().to_be_bytes();
-    let mut bytes = [0; 16];
-    for (to, from) in bytes
-        .iter_mut()
-        .zip([b5, b4, b3, b2, b1, b0].into_iter().chain(random))
-    {
-        *to = from;
-    }
-    let bits = u128::from_be_bytes(bytes);
-    let places = (0..26_u32)
-        .rev()
-        .map(|place| bits.unbounded_shr(place.saturating_mul(5)) & 31);
-    places
-        .filter_map(|digit| ALPHABET.chars().nth(usize::try_from(digit).ok()?))
-        .collect()
-}
-
-const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::FakeHost;
-
-    #[test]
-    fn an_id_is_a_ulid() {
-        // `01ARZ3NDEK` begins the example of the ULID specification.
-        let wall = Duration::from_millis(1_469_922_850_259);
-        let mut host = FakeHost {
-            wall,
-            random: [0xff; 10],
-            ..FakeHost::default()
-        };
-        assert_eq!(mint_id(&mut host), "01ARZ3NDEKZZZZZZZZZZZZZZZZ");
-        host.wall = Duration::MAX;
-        assert_eq!(mint_id(&mut host).len(), 26);
-    }
 
     #[test]
     fn each_caller_gets_its_form() {

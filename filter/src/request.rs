@@ -1,7 +1,7 @@
 //! What the filter takes from a request: one look at its headers, and the Check
 //! that comes of it.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use callgate_wire::{
     envoy::service::auth::v3::{
@@ -14,7 +14,10 @@ use callgate_wire::{
     xfcc::{self, Xfcc},
 };
 
-use crate::{Attribute, Host, HostError, Section, plugin::Names};
+use crate::{
+    Attribute, Host, HostError, Plugin, Section,
+    callee::{Callee, Names},
+};
 
 /// The longest `Chain` that is sent as a hint: four certificates, the most that
 /// the server looks at, rarely reach 3 KiB each once URL-encoded.
@@ -41,7 +44,7 @@ pub(crate) struct Seen {
     overrides: Vec<Vec<u8>>,
     /// The callee, if the proxy has a name for it; a proxy that fails to say is told of
     /// later, when it is known whom a refusal is for.
-    callee: Option<Result<String, HostError>>,
+    callee: Option<Result<Rc<Callee>, HostError>>,
     more: More,
     #[cfg(feature = "test-trap")]
     trap: bool,
@@ -49,10 +52,9 @@ pub(crate) struct Seen {
 
 /// What is left to do to the headers when the request goes on, and whom a
 /// refusal is for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Passage {
-    /// The callee, if the proxy has a name for it.
-    pub(crate) callee: String,
+    pub(crate) callee: Rc<Callee>,
     /// Whether the caller speaks gRPC.
     pub(crate) grpc: bool,
     /// Present, and removed unless the service keeps them.
@@ -78,15 +80,13 @@ pub(crate) enum ClientCert {
 impl Seen {
     /// Looks at every header once.
     ///
-    /// `wanted` says which other headers decisions about a callee may read.
-    pub(crate) fn read(
-        host: &mut impl Host,
-        wanted: impl FnOnce(&str) -> Names,
-    ) -> Result<Self, HostError> {
+    /// `plugin` knows which other headers decisions about a callee may read.
+    pub(crate) fn read(host: &mut impl Host, plugin: &Plugin) -> Result<Self, HostError> {
         let callee = host.attribute(Attribute::LocalUriSan);
-        let callee = callee.map(|name| text(name.unwrap_or_default()));
+        let callee = callee.map(|name| plugin.callee(host, &text(name.unwrap_or_default())));
+        let wanted = callee.as_ref().map(|callee| callee.wanted());
         let mut seen = Self {
-            more: More::new(callee.as_deref().map_or_else(|_| Names::default(), wanted)),
+            more: More::new(wanted.unwrap_or_default()),
             callee: Some(callee),
             ..Self::default()
         };
@@ -152,7 +152,10 @@ impl Seen {
         host: &mut impl Host,
     ) -> Result<(CheckRequest, Passage), HostError> {
         let leaf = host.attribute(Attribute::PeerCertificate)?;
-        let callee = self.callee.take().transpose()?.unwrap_or_default();
+        let callee = match self.callee.take() {
+            Some(callee) => callee?,
+            None => Rc::new(Callee::new("", [0; 16])),
+        };
         let protocol = host.attribute(Attribute::Protocol)?;
         let grpc = self.is_grpc();
         let traceparent = self.traceparent();
@@ -182,7 +185,7 @@ impl Seen {
             ..Peer::default()
         };
         let destination = Peer {
-            principal: callee.clone(),
+            principal: callee.name().to_owned(),
             ..Peer::default()
         };
         let attributes = AttributeContext {

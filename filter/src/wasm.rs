@@ -150,6 +150,7 @@ impl Host for Envoy {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         abi::property(match attribute {
             Attribute::PeerCertificate => b"connection\0peer_certificate",
+            Attribute::PeerFingerprint => b"connection\0sha256_peer_certificate_digest",
             Attribute::LocalUriSan => b"connection\0uri_san_local_certificate",
             Attribute::Protocol => b"request\0protocol",
         })
@@ -224,11 +225,12 @@ impl Host for Envoy {
         Duration::from_nanos(abi::clock(abi::Clock::Monotonic))
     }
 
-    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
-        (
-            Duration::from_nanos(abi::clock(abi::Clock::Realtime)),
-            abi::random(),
-        )
+    fn wall_now(&mut self) -> Duration {
+        Duration::from_nanos(abi::clock(abi::Clock::Realtime))
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        abi::random()
     }
 
     fn count(&mut self, counter: Counter) {

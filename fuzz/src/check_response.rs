@@ -154,6 +154,7 @@ impl Proxy {
 impl Host for Proxy {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         Ok(Some(match attribute {
+            Attribute::PeerFingerprint => vec![b'a'; 64],
             Attribute::PeerCertificate => b"-----BEGIN CERTIFICATE-----".to_vec(),
             Attribute::LocalUriSan => b"spiffe://example.org/ns/shop/sa/orders".to_vec(),
             Attribute::Protocol => b"HTTP/2".to_vec(),
@@ -209,8 +210,12 @@ impl Host for Proxy {
         Duration::ZERO
     }
 
-    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
-        (Duration::ZERO, [0; 10])
+    fn wall_now(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        [0; 16]
     }
 
     fn count(&mut self, _: Counter) {}

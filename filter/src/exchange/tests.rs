@@ -13,7 +13,7 @@ use callgate_wire::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::fake::FakeHost;
+use crate::{fake::FakeHost, watch::MAX_CALLEES};
 
 const CALL: CallId = CallId(1);
 const RETRY: CallId = CallId(2);
@@ -748,25 +748,37 @@ fn headers_that_a_decision_reads_are_sent_when_asked_for_and_from_then_on() {
 #[test]
 fn what_one_service_wants_another_is_not_asked_for() {
     let plugin = Rc::new(Plugin::new(br#"{"cluster":"authz"}"#));
-    plugin.want(
-        "spiffe://example.org/ns/shop/sa/orders",
-        vec!["x-purpose".to_owned()],
-    );
+    let orders = "spiffe://example.org/ns/shop/sa/orders";
+    let fake = &mut FakeHost::new();
+    plugin
+        .callee(fake, orders)
+        .want(vec!["x-purpose".to_owned()]);
     let mut host = FakeHost::new();
     host.header("x-purpose", "reporting");
     host.callee = Some(b"spiffe://example.org/ns/shop/sa/mail".to_vec());
     let _ = Exchange::new(Rc::clone(&plugin)).request_headers(&mut host);
     assert_eq!(told(&host, 0), (vec![], vec![pair("callgate.headers", "")]));
-    // Others push the oldest out.
-    for n in 0..64 {
-        plugin.want(&format!("spiffe://example.org/{n}"), vec!["x".to_owned()]);
-    }
-    assert!(
-        plugin
-            .wanted("spiffe://example.org/ns/shop/sa/orders")
-            .is_empty()
+    assert_eq!(
+        *plugin.callee(fake, orders).wanted(),
+        ["x-purpose".to_owned()]
     );
-    assert_eq!(plugin.wanted("spiffe://example.org/63").len(), 1);
+}
+
+#[test]
+fn of_more_services_than_any_proxy_has_nothing_is_remembered() {
+    let plugin = Plugin::new(br#"{"cluster":"authz"}"#);
+    let fake = &mut FakeHost::new();
+    for n in 0..=MAX_CALLEES {
+        let callee = plugin.callee(fake, &format!("spiffe://example.org/{n}"));
+        callee.want(vec!["x".to_owned()]);
+    }
+    assert_eq!(plugin.callees().len(), MAX_CALLEES);
+    let wanted = |n| {
+        plugin
+            .callee(&mut FakeHost::new(), &format!("spiffe://example.org/{n}"))
+            .wanted()
+    };
+    assert_eq!((wanted(0).len(), wanted(MAX_CALLEES).len()), (1, 0));
 }
 
 #[test]

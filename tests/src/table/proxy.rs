@@ -18,6 +18,7 @@ use super::{
 pub struct Proxy {
     headers: Vec<(String, Vec<u8>)>,
     leaf: Option<Vec<u8>>,
+    fingerprint: Option<Vec<u8>>,
     callee: Option<Vec<u8>>,
     /// Its clock.
     pub now: Duration,
@@ -63,6 +64,7 @@ impl Proxy {
         Ok(Self {
             headers,
             leaf: peer.map(|(_, shown)| shown.leaf.clone().into_bytes()),
+            fingerprint: peer.map(|(_, shown)| shown.sha256.clone().into_bytes()),
             callee: callee.map(|id| id.as_str().as_bytes().to_vec()),
             now: Duration::from_secs(1),
             sent: Vec::new(),
@@ -126,6 +128,7 @@ impl Host for Proxy {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         Ok(match attribute {
             Attribute::PeerCertificate => self.leaf.clone(),
+            Attribute::PeerFingerprint => self.fingerprint.clone(),
             Attribute::LocalUriSan => self.callee.clone(),
             Attribute::Protocol => Some(b"HTTP/2".to_vec()),
         })
@@ -188,8 +191,12 @@ impl Host for Proxy {
         self.now
     }
 
-    fn id_seed(&mut self) -> (Duration, [u8; 10]) {
-        (Duration::from_secs(1_800_000_000), [7; 10])
+    fn wall_now(&mut self) -> Duration {
+        Duration::from_secs(1_800_000_000)
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        [7; 16]
     }
 
     fn count(&mut self, _: Counter) {}
