@@ -5,6 +5,8 @@ use std::{
     fmt,
 };
 
+#[cfg(feature = "documents")]
+use crate::digest;
 use crate::{
     BindingError, Condition, PolicySet, SpiffeId, check_captures,
     policy_set::{Document, Mesh, ServicePolicy, ShadowRules},
@@ -87,6 +89,8 @@ impl PolicySet {
 fn build_service(mut spec: ServiceSpec) -> Result<ServicePolicy, BuildError> {
     check_rules(&spec.file, &spec.allow, &spec.deny)?;
     Ok(ServicePolicy {
+        #[cfg(feature = "documents")]
+        digest: digest::of_service(&spec),
         document: Document {
             name: spec.name.into(),
             file: spec.file.into(),
@@ -106,6 +110,8 @@ fn build_service(mut spec: ServiceSpec) -> Result<ServicePolicy, BuildError> {
 fn build_mesh(mut spec: MeshSpec) -> Result<Mesh, BuildError> {
     check_rules(&spec.file, &spec.allow, &spec.deny)?;
     Ok(Mesh {
+        #[cfg(feature = "documents")]
+        digest: digest::of_mesh(&spec),
         document: Document {
             name: spec.name.into(),
             file: spec.file.into(),

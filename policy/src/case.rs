@@ -1,10 +1,10 @@
 //! One verified caller's request against every rule that may be about it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::{
     ConditionError, NearestMiss, PolicySet, Reason, Request, RuleRef, ShadowMatch, SpiffeId,
-    Timestamp, Verdict,
+    Verdict,
     call::Call,
     decide::Outcome,
     nearest::{self, Miss, Origin, Probe},
@@ -12,6 +12,7 @@ use crate::{
     policy_set::{Document, ServicePolicy},
     spec::Enforcement,
     table::{Matches, RuleTable, Side},
+    time::Moment,
     trust::Also,
 };
 
@@ -22,16 +23,29 @@ pub(crate) struct Case<'p, 'c> {
     pub(crate) request: &'c Request<'c>,
     pub(crate) call: &'c Call<'c>,
     pub(crate) also: &'c Also,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
     /// Conditions that had no result so far.
     pub(crate) errors: RefCell<Vec<ConditionError<'p>>>,
+    /// Whether there is a rule that would decide if it held, and nobody here can say
+    /// whether it does.
+    pub(crate) open: Cell<bool>,
+}
+
+/// Where to look for the nearest miss of a refusal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Near {
+    Anywhere,
+    /// The rule of this number, which has expired.
+    OfService(u32),
+    OfMesh(u32),
 }
 
 impl<'p> Case<'p, '_> {
-    pub(crate) fn outcome(self) -> Outcome<'p> {
+    pub(crate) fn outcome(&self) -> Outcome<'p> {
         let mut outcome = self.decided();
         outcome.shadow = self.shadow(&outcome);
-        outcome.condition_errors = self.errors.into_inner();
+        outcome.condition_errors = self.errors.take();
+        outcome.open = self.open.get();
         outcome
     }
 
@@ -51,12 +65,12 @@ impl<'p> Case<'p, '_> {
         if let Some(policy) = self.policy
             && let Some(rule) = rule_ref(&policy.allow, of_service.rule, &policy.document)
         {
-            return Outcome::allowance(rule);
+            return Outcome::allowance(rule, policy.allow.expiry(of_service.rule));
         }
         let of_mesh = self.allowed_by(&mesh.allow, &mesh.document);
         match rule_ref(&mesh.allow, of_mesh.rule, &mesh.document) {
-            Some(rule) => Outcome::allowance(rule),
-            None => self.refused(of_service.expired, of_mesh.expired),
+            Some(rule) => Outcome::allowance(rule, mesh.allow.expiry(of_mesh.rule)),
+            None => self.refused(of_service, of_mesh),
         }
     }
 
@@ -73,6 +87,7 @@ impl<'p> Case<'p, '_> {
             matches = matches.or(table.find(&self.call.by(name), side, self.now));
         }
         self.keep_faults(table, document);
+        self.note_open(matches.is_open());
         matches
     }
 
@@ -81,13 +96,19 @@ impl<'p> Case<'p, '_> {
         if table.is_empty() {
             return None;
         }
-        let mut first = self.first_denial(table, self.call);
+        let mut matches = self.denials(table, self.call);
         for name in self.also.names.iter().chain(&self.also.forwarders) {
-            let rule = self.first_denial(table, &self.call.by(name));
-            first = first.into_iter().chain(rule).min();
+            matches = matches.or(self.denials(table, &self.call.by(name)));
         }
         self.keep_faults(table, document);
-        rule_ref(table, first, document)
+        self.note_open(matches.is_open());
+        rule_ref(table, matches.rule, document)
+    }
+
+    fn note_open(&self, open: bool) {
+        if open {
+            self.open.set(true);
+        }
     }
 
     /// Gives the conditions of a table that had no result the names of their rules.
@@ -135,49 +156,63 @@ impl<'p> Case<'p, '_> {
         })
     }
 
-    /// The deny rule that holds, in any reading of the path.
-    fn first_denial(&self, table: &RuleTable, call: &Call<'_>) -> Option<u32> {
-        let mut first = table.find(call, Side::Deny, self.now).rule;
+    /// The deny rules that hold, in any reading of the path.
+    fn denials(&self, table: &RuleTable, call: &Call<'_>) -> Matches {
+        let mut matches = table.find(call, Side::Deny, self.now);
         for reading in call.path.other_readings() {
-            let rule = table.find(&call.reading(&reading), Side::Deny, self.now);
-            first = first.into_iter().chain(rule.rule).min();
+            matches = matches.or(table.find(&call.reading(&reading), Side::Deny, self.now));
         }
-        first
+        matches
     }
 
-    /// No rule allows the call; the numbers are of rules that would, had they not
-    /// expired.
-    fn refused(&self, of_service: Option<u32>, of_mesh: Option<u32>) -> Outcome<'p> {
+    /// No rule allows the call, but some might have, had they not expired.
+    fn refused(&self, of_service: Matches, of_mesh: Matches) -> Outcome<'p> {
         let mesh = &self.set.mesh;
         let Some(policy) = self.policy else {
             let mut outcome = Outcome::refusal(Reason::NoPolicy, mesh.unpolicied);
-            outcome.nearest_miss = self.expired(&mesh.allow, of_mesh, &mesh.document);
+            outcome.near = of_mesh.expired.map(Near::OfMesh);
             return outcome;
         };
         let expired = [
-            (&policy.allow, of_service, &policy.document),
-            (&mesh.allow, of_mesh, &mesh.document),
+            (
+                &policy.allow,
+                of_service,
+                &policy.document,
+                Near::OfService as fn(u32) -> Near,
+            ),
+            (&mesh.allow, of_mesh, &mesh.document, Near::OfMesh),
         ];
-        for (table, rule, document) in expired {
-            if let Some(expired) = rule_ref(table, rule, document) {
+        for (table, matches, document, near) in expired {
+            self.note_open(matches.is_open_when_refused());
+            if let Some(expired) = rule_ref(table, matches.expired, document) {
                 let mut outcome =
                     Outcome::refusal(Reason::ExceptionExpired, policy.enforcement).by(expired);
-                outcome.nearest_miss = self.expired(table, rule, document);
+                outcome.near = matches.expired.map(near);
                 return outcome;
             }
         }
         let mut outcome = Outcome::refusal(Reason::NoRule, policy.enforcement);
-        outcome.nearest_miss = self.nearest(policy);
+        outcome.near = Some(Near::Anywhere);
         outcome
+    }
+
+    /// The rule that came closest, where one is looked for.
+    pub(crate) fn nearest_miss(&self, near: Near) -> Option<Box<NearestMiss<'p>>> {
+        let mesh = &self.set.mesh;
+        let policy = self.policy;
+        match near {
+            Near::Anywhere => self.nearest(policy?),
+            Near::OfService(rule) => self.expired(&policy?.allow, rule, &policy?.document),
+            Near::OfMesh(rule) => self.expired(&mesh.allow, rule, &mesh.document),
+        }
     }
 
     fn expired(
         &self,
         table: &'p RuleTable,
-        rule: Option<u32>,
+        rule: u32,
         document: &'p Document,
     ) -> Option<Box<NearestMiss<'p>>> {
-        let rule = rule?;
         let near = self.closest(|probe| nearest::of_rule(table, rule, probe))?;
         self.describe(near, table, document)
     }
@@ -222,7 +257,7 @@ impl<'p> Case<'p, '_> {
         Probe {
             call,
             slash: self.slash(),
-            now: self.now,
+            now: self.now.latest,
         }
     }
 

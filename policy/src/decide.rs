@@ -10,17 +10,18 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::{
     Ambiguity, ConditionError, ConditionFault, IdentityFault, InputPart, Inputs, NearestMiss,
     PathOptions, PolicySet, Reason, Request, RuleRef, Timestamp,
     call::{self, Call},
-    case::Case,
+    case::{Case, Near},
     condition::Notes,
     policy_set::ServicePolicy,
     request::Caller,
     spec::Enforcement,
+    time::Moment,
     trust::Parties,
 };
 
@@ -59,6 +60,10 @@ pub struct Decision<'p> {
     /// Whether the caller counts as who it says. Only then may an answer name it, or
     /// tell it whom to ask.
     pub recognized: bool,
+    /// Of a call that an exception allows: from this moment on it does not.
+    pub expires: Option<Timestamp>,
+    /// Whether a rule might decide otherwise that cannot be decided here.
+    pub(crate) open: bool,
     permit: Option<Permit>,
 }
 
@@ -117,8 +122,9 @@ pub(crate) struct Outcome<'p> {
     pub(crate) reason: Reason,
     pub(crate) enforcement: Enforcement,
     pub(crate) rule: Option<RuleRef<'p>>,
-    /// Boxed, because an allowed call should not pay for moving it.
-    pub(crate) nearest_miss: Option<Box<NearestMiss<'p>>>,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) near: Option<Near>,
+    pub(crate) open: bool,
     pub(crate) ambiguity: Option<Ambiguity>,
     pub(crate) condition_errors: Vec<ConditionError<'p>>,
     pub(crate) shadow: Option<ShadowMatch<'p>>,
@@ -136,9 +142,23 @@ impl PolicySet {
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>, now: Timestamp) -> Decision<'p> {
         let policy = self.policy_for(request.service);
+        self.decide_by(policy, request, now.into(), |case, near| {
+            case.nearest_miss(near)
+        })
+    }
+
+    /// The same for a service with this policy; `explain` looks for the nearest miss, which
+    /// is for those to tell who know every rule.
+    pub(crate) fn decide_by<'p>(
+        &'p self,
+        policy: Option<&'p ServicePolicy>,
+        request: &Request<'_>,
+        now: Moment,
+        explain: impl Fn(&Case<'p, '_>, Near) -> Option<Box<NearestMiss<'p>>>,
+    ) -> Decision<'p> {
         let parties = self.parties(request);
         let notes = Notes::default();
-        let outcome = self.outcome(policy, parties, request, now, &notes);
+        let (outcome, nearest_miss) = self.outcome(policy, parties, request, now, &notes, explain);
         let enforced = outcome.enforcement == Enforcement::Enforce;
         let allowed = outcome.reason == Reason::Allow;
         let recognized = parties.is_ok();
@@ -152,7 +172,7 @@ impl PolicySet {
             reason: outcome.reason,
             enforced,
             rule: outcome.rule,
-            nearest_miss: outcome.nearest_miss.map(|miss| *miss),
+            nearest_miss: nearest_miss.map(|miss| *miss),
             ambiguity: outcome.ambiguity,
             policy: policy.map(|policy| &*policy.document.name),
             owner: told.and_then(|policy| policy.owner.as_deref()),
@@ -162,6 +182,8 @@ impl PolicySet {
             condition_errors: outcome.condition_errors,
             shadow: outcome.shadow,
             recognized,
+            expires: outcome.expires,
+            open: outcome.open,
             permit: (allowed || !enforced).then_some(Permit(())),
         }
     }
@@ -171,16 +193,17 @@ impl PolicySet {
         policy: Option<&'p ServicePolicy>,
         parties: Result<Parties<'_>, IdentityFault>,
         request: &Request<'_>,
-        now: Timestamp,
+        now: Moment,
         notes: &Notes,
-    ) -> Outcome<'p> {
+        explain: impl Fn(&Case<'p, '_>, Near) -> Option<Box<NearestMiss<'p>>>,
+    ) -> (Outcome<'p>, Option<Box<NearestMiss<'p>>>) {
         let options = policy.map_or_else(PathOptions::default, |policy| policy.paths);
         if let Err(fault) = parties
             && !self.passes_unproven(fault)
         {
-            return Outcome::refusal(fault.reason(), Enforcement::Enforce);
+            return (Outcome::refusal(fault.reason(), Enforcement::Enforce), None);
         }
-        match (call::read(request, options), parties) {
+        let outcome = match (call::read(request, options), parties) {
             (Err(ambiguity), _) => Outcome::ambiguous(ambiguity),
             (Ok((method, path)), Ok(parties)) => {
                 let call = &Call::new(parties.caller, request, method, &path, notes);
@@ -192,8 +215,11 @@ impl PolicySet {
                     also: &self.mesh.trust.also(parties),
                     now,
                     errors: RefCell::default(),
+                    open: Cell::default(),
                 };
-                case.outcome()
+                let outcome = case.outcome();
+                let nearest_miss = outcome.near.and_then(|near| explain(&case, near));
+                return (outcome, nearest_miss);
             }
             // No rule is about a caller that is not verified.
             (Ok(_), Err(fault)) => match policy {
@@ -202,7 +228,8 @@ impl PolicySet {
                 }
                 _ => Outcome::refusal(fault.reason(), Enforcement::Shadow),
             },
-        }
+        };
+        (outcome, None)
     }
 
     /// Who takes part in the call, as far as the mesh accepts and believes them.
@@ -230,9 +257,10 @@ impl PolicySet {
 }
 
 impl<'p> Outcome<'p> {
-    pub(crate) fn allowance(rule: RuleRef<'p>) -> Self {
+    pub(crate) fn allowance(rule: RuleRef<'p>, expires: Option<Timestamp>) -> Self {
         Self {
             rule: Some(rule),
+            expires,
             ..Self::refusal(Reason::Allow, Enforcement::Enforce)
         }
     }
@@ -242,7 +270,9 @@ impl<'p> Outcome<'p> {
             reason,
             enforcement,
             rule: None,
-            nearest_miss: None,
+            expires: None,
+            near: None,
+            open: false,
             ambiguity: None,
             condition_errors: Vec::new(),
             shadow: None,

@@ -17,8 +17,11 @@ mod call;
 mod case;
 mod condition;
 mod decide;
+#[cfg(feature = "documents")]
+mod digest;
 mod explanation;
 mod identity;
+mod lease;
 mod nearest;
 mod path;
 mod pattern;
@@ -43,10 +46,13 @@ pub use condition::{
     Headers, Input, InputPart, Inputs, NoHeaders, Unreadable,
 };
 pub use decide::{Decision, Permit, ShadowMatch, Verdict};
+#[cfg(feature = "documents")]
+pub use digest::PolicyDigest;
 pub use explanation::{
     Addition, Clause, ClauseCheck, Entry, Location, MissStory, NearestMiss, RuleRef,
 };
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use lease::{Slice, SliceError};
 pub use path::{CanonicalPath, PathError, PathOptions};
 pub use pattern::{
     CallerPattern, CallerSegment, Operation, PathSegment, PatternError, PatternErrorKind, Side,

@@ -8,7 +8,7 @@ use crate::{
     Location, PathOptions, RuleRef, SpiffeId,
     identity::Key,
     spec::Enforcement,
-    table::{Rule, RuleTable},
+    table::{Rule, RuleTable, allocated},
     trust::Trust,
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct ServicePolicy {
     pub(crate) shadow: Option<Box<ShadowRules>>,
     /// The headers that its conditions read.
     pub(crate) headers: Box<[Box<str>]>,
+    #[cfg(feature = "documents")]
+    pub(crate) digest: [u8; 16],
 }
 
 /// Rules with `enforcement: Shadow`: they decide nothing.
@@ -58,6 +60,8 @@ pub(crate) struct Mesh {
     pub(crate) shadow: Option<Box<ShadowRules>>,
     /// The headers that its conditions read.
     pub(crate) headers: Box<[Box<str>]>,
+    #[cfg(feature = "documents")]
+    pub(crate) digest: [u8; 16],
 }
 
 /// What rules are named by.
@@ -74,6 +78,32 @@ impl PolicySet {
         self.policies.get(*index)
     }
 
+    /// About how many bytes it takes beyond its own size; of whom the mesh trusts, only
+    /// the names of callers.
+    pub(crate) fn footprint(&self) -> usize {
+        let policies = self.policies.iter().map(|policy| {
+            let texts = [&policy.owner, &policy.help].into_iter().flatten();
+            let texts = texts.map(|text| allocated(text.len()));
+            policy.document.footprint()
+                + texts.sum::<usize>()
+                + [&policy.allow, &policy.deny]
+                    .map(RuleTable::footprint)
+                    .iter()
+                    .sum::<usize>()
+                + shadow_footprint(policy.shadow.as_deref())
+        });
+        let mesh = &self.mesh;
+        allocated(size_of_val(&*self.policies))
+            + policies.sum::<usize>()
+            + mesh.document.footprint()
+            + [&mesh.allow, &mesh.deny]
+                .map(RuleTable::footprint)
+                .iter()
+                .sum::<usize>()
+            + shadow_footprint(mesh.shadow.as_deref())
+            + mesh.trust.footprint()
+    }
+
     /// The headers that a decision about calls to `service` may read, besides those that
     /// operations look at; some perhaps twice.
     pub fn headers_for(&self, service: Option<&SpiffeId>) -> impl Iterator<Item = &str> {
@@ -83,7 +113,18 @@ impl PolicySet {
     }
 }
 
+fn shadow_footprint(shadow: Option<&ShadowRules>) -> usize {
+    shadow.map_or(0, |shadow| {
+        let tables = [&shadow.allow, &shadow.deny].map(RuleTable::footprint);
+        allocated(size_of_val(shadow)) + tables.iter().sum::<usize>()
+    })
+}
+
 impl Document {
+    fn footprint(&self) -> usize {
+        allocated(self.name.len()) + allocated(self.file.len())
+    }
+
     pub(crate) fn rule_ref<'p>(&'p self, rule: &'p Rule) -> RuleRef<'p> {
         RuleRef {
             name: &rule.name,

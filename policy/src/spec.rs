@@ -17,7 +17,7 @@ pub struct PolicySetSpec {
 }
 
 /// A `MeshPolicy`: the operator's rules, for every service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct MeshSpec {
     /// `metadata.name`.
     pub name: String,
@@ -36,7 +36,7 @@ pub struct MeshSpec {
 }
 
 /// Whom a mesh believes. The default is nobody but the certificates themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TrustSpec {
     /// `spec.acceptedTrustDomains` with the mesh's own; callers of other domains are
     /// untrusted. Without it, every domain that there is a bundle for is accepted.
@@ -50,7 +50,7 @@ pub struct TrustSpec {
 }
 
 /// Callers that rules may also match under a name in another trust domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AliasSpec {
     /// `as`: where the other name is; its path is the caller's own.
     pub other: TrustDomain,
@@ -59,7 +59,7 @@ pub struct AliasSpec {
 }
 
 /// A proxy that is believed when it says for whom it forwards a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ForwarderSpec {
     /// `id`.
     pub id: SpiffeId,
@@ -70,7 +70,7 @@ pub struct ForwarderSpec {
 }
 
 /// A proxy that asks about services other than its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GatewaySpec {
     /// `id`.
     pub id: SpiffeId,
@@ -79,7 +79,7 @@ pub struct GatewaySpec {
 }
 
 /// A `ServicePolicy`: one team's rules for calls to its services.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct ServiceSpec {
     /// `metadata.name`.
     pub name: String,
@@ -114,7 +114,7 @@ pub enum Enforcement {
 }
 
 /// One allow or deny rule: it matches when one `from`, one `to` and `when` do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct RuleSpec {
     /// `name`.
     pub name: String,
@@ -134,7 +134,7 @@ pub struct RuleSpec {
 }
 
 /// The condition of a rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct WhenSpec {
     /// The line of `when`, counted from 1.
     pub line: u32,
@@ -145,7 +145,7 @@ pub struct WhenSpec {
 }
 
 /// One entry of `from`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct FromSpec {
     /// Its line, counted from 1.
     pub line: u32,
@@ -156,7 +156,7 @@ pub struct FromSpec {
 }
 
 /// Whom an entry of `from` stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Callers {
     /// An identity or a pattern over identities.
     Pattern(CallerPattern),
@@ -165,7 +165,7 @@ pub enum Callers {
 }
 
 /// One line of `to`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct ToSpec {
     /// Its line, counted from 1.
     pub line: u32,
@@ -176,7 +176,7 @@ pub struct ToSpec {
 }
 
 /// When an exception ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExceptionSpec {
     /// The line of `expires`, counted from 1.
     pub line: u32,

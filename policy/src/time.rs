@@ -28,6 +28,22 @@ impl Timestamp {
     }
 }
 
+/// A moment that is known no better than to lie between two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) earliest: Timestamp,
+    pub(crate) latest: Timestamp,
+}
+
+impl From<Timestamp> for Moment {
+    fn from(moment: Timestamp) -> Self {
+        Self {
+            earliest: moment,
+            latest: moment,
+        }
+    }
+}
+
 /// RFC 3339 in UTC: `2027-02-01T00:00:00Z`, with milliseconds if there are any.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

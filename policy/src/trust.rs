@@ -13,6 +13,7 @@ use crate::{
     CallerPattern, PolicySet, SpiffeId, TrustDomain,
     identity::Key,
     spec::{AliasSpec, TrustSpec},
+    table::allocated,
 };
 
 /// What a `MeshPolicy` says of identities.
@@ -29,7 +30,7 @@ type Patterns = Box<[CallerPattern]>;
 
 /// What one forwarder is believed.
 #[derive(Debug)]
-struct Forwarder {
+pub(crate) struct Forwarder {
     may_assert: Patterns,
     for_services: Patterns,
 }
@@ -100,6 +101,17 @@ impl Trust {
         also
     }
 
+    /// About how many bytes the names of callers take.
+    pub(crate) fn footprint(&self) -> usize {
+        let aliases = self.aliases.iter().map(|alias| {
+            let callers = alias.callers.iter().map(CallerPattern::footprint);
+            allocated(alias.other.as_str().len())
+                + allocated(alias.callers.capacity() * size_of::<CallerPattern>())
+                + callers.sum::<usize>()
+        });
+        allocated(size_of_val(&*self.aliases)) + aliases.sum::<usize>()
+    }
+
     /// One step only: an alias of an alias is none of the caller's names.
     fn aliases_of(&self, id: &SpiffeId) -> impl Iterator<Item = SpiffeId> {
         let aliases = self.aliases.iter();
@@ -112,7 +124,11 @@ impl Trust {
         accepted.is_none_or(|all| all.iter().any(|one| one.as_str() == id.trust_domain()))
     }
 
-    fn forwarder(&self, id: &SpiffeId, service: Option<&SpiffeId>) -> Option<&Forwarder> {
+    pub(crate) fn forwarder(
+        &self,
+        id: &SpiffeId,
+        service: Option<&SpiffeId>,
+    ) -> Option<&Forwarder> {
         let forwarder = self.forwarders.get(id.as_str().as_bytes())?;
         fits(&forwarder.for_services, service?).then_some(forwarder)
     }

@@ -1,6 +1,9 @@
 //! A condition that was read and checked.
 
-use std::ops::Range;
+use std::{
+    hash::{Hash, Hasher},
+    ops::Range,
+};
 
 use super::{
     Account, ConditionFault as Fault, ConditionFinding, Notes, Scene, account, check, evaluate,
@@ -12,7 +15,7 @@ use super::{
 /// bounded. Made of a text by [`Condition::parse`].
 #[derive(Clone, Debug)]
 pub struct Condition {
-    /// All of them have to hold.
+    /// All of them have to hold. None at all, if it is for others to decide.
     parts: Box<[Part]>,
     captures: Box<[(String, Range<usize>)]>,
 }
@@ -42,6 +45,14 @@ impl Condition {
             parts: parts.collect(),
             captures: checked.captures.into(),
         })
+    }
+
+    /// A condition that is for others to decide, who have it; it reads these captures.
+    pub(crate) fn elsewhere(captures: impl Iterator<Item = String>) -> Self {
+        Self {
+            parts: Box::default(),
+            captures: captures.map(|name| (name, 0..0)).collect(),
+        }
     }
 
     /// The captures that it reads, each with where it stands first in the text.
@@ -83,20 +94,23 @@ impl Condition {
         !self.captures.is_empty()
     }
 
-    /// Whether it holds. As with `&&`, a part that does not hold settles it, whatever
-    /// errors the others have.
-    pub(crate) fn holds(&self, scene: &Scene<'_>) -> Result<bool, Fault> {
+    /// Whether it holds; `None` if that is for others to decide. As with `&&`, a part that
+    /// does not hold settles it, whatever errors the others have.
+    pub(crate) fn holds(&self, scene: &Scene<'_>) -> Option<Result<bool, Fault>> {
+        if self.parts.is_empty() {
+            return None;
+        }
         let mut fault = None;
         for part in &self.parts {
             match evaluate::holds(&part.node, scene) {
-                Ok(false) => return Ok(false),
+                Ok(false) => return Some(Ok(false)),
                 Ok(true) => {}
                 Err(error) => {
                     fault.get_or_insert(error);
                 }
             }
         }
-        fault.map_or(Ok(true), Err)
+        Some(fault.map_or(Ok(true), Err))
     }
 
     /// Tells how it fared, with what was there: of the first part that does not hold, or
@@ -116,6 +130,16 @@ impl Condition {
             });
         }
         names
+    }
+}
+
+/// By the texts, which are all that it is made of.
+impl Hash for Condition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for part in &self.parts {
+            part.text.hash(state);
+        }
+        self.captures.hash(state);
     }
 }
 

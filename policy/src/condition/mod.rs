@@ -11,8 +11,8 @@
 //! that may not be read, what never holds, what would take too long. Values that are left
 //! to go wrong at a request make its rule not allow, or deny.
 //!
-//! Reading conditions needs the `documents` feature; without it there are none, and the
-//! filter carries none of this.
+//! Reading conditions needs the `documents` feature. The filter carries none of this: where
+//! a rule has one, it asks.
 
 #[cfg(feature = "documents")]
 mod account;

@@ -1,35 +1,47 @@
-//! Where conditions cannot be read, as in the filter, no rule has one.
+//! Where conditions cannot be read, as in the filter, every one is for others to decide.
 
 use std::ops::Range;
 
 use super::{Account, ConditionFault as Fault, Scene};
 
-/// The condition of a rule. Without the feature `documents` there is none.
-#[derive(Clone, Debug)]
-pub enum Condition {}
+/// The condition of a rule, which is for others to decide.
+#[derive(Clone, Debug, Hash)]
+pub struct Condition {
+    captures: Box<[(String, Range<usize>)]>,
+}
 
 impl Condition {
+    pub(crate) fn elsewhere(captures: impl Iterator<Item = String>) -> Self {
+        Self {
+            captures: captures.map(|name| (name, 0..0)).collect(),
+        }
+    }
+
     /// The captures that it reads, each with where it stands first in the text.
     #[must_use]
     pub const fn captures(&self) -> &[(String, Range<usize>)] {
-        match *self {}
+        &self.captures
     }
 
-    /// The headers that it may read, each once.
+    /// The headers that it may read here: none.
     #[must_use]
     pub const fn headers(&self) -> Vec<&str> {
-        match *self {}
+        Vec::new()
     }
 
     pub(crate) const fn uses_captures(&self) -> bool {
-        match *self {}
+        !self.captures.is_empty()
     }
 
-    pub(crate) const fn holds(&self, _: &Scene<'_>) -> Result<bool, Fault> {
-        match *self {}
+    pub(crate) const fn holds(&self, _: &Scene<'_>) -> Option<Result<bool, Fault>> {
+        None
     }
 
     pub(crate) const fn account(&self, _: &Scene<'_>) -> Account {
-        match *self {}
+        Account {
+            passed: false,
+            expected: String::new(),
+            actual: String::new(),
+        }
     }
 }

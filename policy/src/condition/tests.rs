@@ -52,7 +52,7 @@ fn told(text: &str) -> (Result<bool, ConditionFault>, Inputs) {
         now: NOW,
         notes: &notes,
     });
-    (holds, notes.inputs.into_inner())
+    (holds.unwrap(), notes.inputs.into_inner())
 }
 
 #[test]
@@ -254,14 +254,15 @@ fn decided_again_from_what_was_read() {
             ..crate::testing::request(&caller, &service, "GET /orders/7")
         };
         let condition = Condition::parse(text).unwrap();
-        condition.holds(&Scene {
+        let holds = condition.holds(&Scene {
             request: &request,
             caller: &caller,
             path: &path,
             bindings: &[("order", "7")],
             now: NOW,
             notes: &Notes::default(),
-        })
+        });
+        holds.unwrap()
     };
     for text in [
         "request.headers['x-purpose'] == 'reporting' && request.query.k == 'v'",

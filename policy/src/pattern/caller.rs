@@ -10,6 +10,7 @@ use super::{
 use crate::{
     SpiffeId, SpiffeIdError, TrustDomain,
     identity::{MAX_ID_BYTES, SCHEME, check_segment, check_trust_domain},
+    table::allocated,
 };
 
 /// A set of callers: one SPIFFE ID, or every one that fits.
@@ -21,10 +22,10 @@ use crate::{
 /// /ns/{tenant}/sa/api                    one whole segment, captured
 /// /ns/batch/**                           zero or more segments
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallerPattern(Form);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Form {
     Exact(SpiffeId),
     Wild {
@@ -35,7 +36,7 @@ enum Form {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum IdSegment {
     Literal(Box<str>),
     Any,
@@ -126,6 +127,25 @@ impl CallerPattern {
         match &self.0 {
             Form::Exact(id) => id.trust_domain(),
             Form::Wild { trust_domain, .. } => trust_domain,
+        }
+    }
+
+    /// About how many bytes it takes beyond its own size.
+    pub(crate) fn footprint(&self) -> usize {
+        match &self.0 {
+            Form::Exact(id) => allocated(id.as_str().len()),
+            Form::Wild {
+                trust_domain,
+                segments,
+                ..
+            } => {
+                let texts = segments.iter().map(|segment| match segment {
+                    IdSegment::Literal(text) | IdSegment::Capture(text) => allocated(text.len()),
+                    IdSegment::Any => 0,
+                });
+                let segments = allocated(size_of_val(&**segments));
+                allocated(trust_domain.len()) + segments + texts.sum::<usize>()
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::path::PathOptions;
 /// GRPC shop.v1.Orders/*           every method of a gRPC service
 /// WEBSOCKET /ui/live              an upgrade to WebSocket
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     pub(crate) verb: Verb,
     pub(crate) path: PathPattern,
@@ -41,6 +41,11 @@ impl Operation {
             _ => PathPattern::parse(rest, options)?,
         };
         Ok(Self { verb, path })
+    }
+
+    /// About how many bytes it takes beyond its own size.
+    pub(crate) fn footprint(&self) -> usize {
+        self.verb.footprint() + self.path.footprint()
     }
 
     /// The names that the path captures, each once, in the order of the text.

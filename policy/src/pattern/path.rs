@@ -10,7 +10,10 @@ use super::{
     hints,
     source::Part,
 };
-use crate::path::{CanonicalPath, PathError, PathOptions, check, decode};
+use crate::{
+    path::{CanonicalPath, PathError, PathOptions, check, decode},
+    table::allocated,
+};
 
 /// RFC 9110 section 4.1 asks of servers to take 8,000 octets; routes are shorter.
 pub(super) const MAX_BYTES: usize = 8_000;
@@ -18,7 +21,7 @@ pub(super) const MAX_BYTES: usize = 8_000;
 /// A set of paths. Most take no allocation, because patterns are what a decision
 /// looks at, and with many rules each look at memory elsewhere costs more than the
 /// comparison.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PathPattern {
     /// The texts of all segments, one after the other, in UTF-8. Literal text is
     /// decoded, as requests are.
@@ -33,7 +36,7 @@ pub(crate) struct PathPattern {
 }
 
 /// A segment: the lengths of its texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
     kind: Kind,
     prefix: u16,
@@ -41,7 +44,7 @@ struct Shape {
     suffix: u16,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Literal,
     Any,
@@ -201,6 +204,14 @@ impl PathPattern {
             .iter()
             .map(|shape| shape.prefix + shape.suffix);
         literals.any(|len| len > 0) || (self.segments.is_empty() && !self.tail)
+    }
+
+    /// About how many bytes it takes beyond its own size.
+    pub(super) fn footprint(&self) -> usize {
+        let text = self.text.spilled().then(|| self.text.capacity());
+        let segments = self.segments.capacity() * size_of::<Shape>();
+        let segments = self.segments.spilled().then_some(segments);
+        text.into_iter().chain(segments).map(allocated).sum()
     }
 
     /// Whether a name stands in it twice.

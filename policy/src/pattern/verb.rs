@@ -1,10 +1,13 @@
 //! The first word of an operation: which methods, or which protocol.
 
 use super::{PatternError, PatternErrorKind as Kind, source::Part};
-use crate::call::{Call, Method, Upgrade};
+use crate::{
+    call::{Call, Method, Upgrade},
+    table::allocated,
+};
 
 /// How a request has to come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Verb {
     Methods(MethodSet),
     Any,
@@ -13,7 +16,7 @@ pub(crate) enum Verb {
 }
 
 /// The methods of one line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct MethodSet {
     /// Those with a bit of their own.
     known: u16,
@@ -29,6 +32,15 @@ impl Verb {
             "WEBSOCKET" => Ok(Self::WebSocket),
             _ => MethodSet::parse(word).map(Self::Methods),
         }
+    }
+
+    /// About how many bytes it takes beyond its own size.
+    pub(super) fn footprint(&self) -> usize {
+        let Self::Methods(methods) = self else {
+            return 0;
+        };
+        let others = methods.others.iter().map(|other| allocated(other.len()));
+        allocated(size_of_val(&*methods.others)) + others.sum::<usize>()
     }
 
     /// Whether an allow rule with this verb is about such a request. One that asks

@@ -5,6 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use foldhash::fast::FixedState;
 
 use super::{
+    allocated,
     bits::Bits,
     candidates::{Candidate, Candidates, Found},
     ids,
@@ -60,6 +61,15 @@ impl CallerIndex {
     fn list(&self, range: &Range<u32>) -> &[Candidate] {
         let list = self.candidates.get(ids::range(range));
         list.unwrap_or_default()
+    }
+
+    /// About how many bytes it takes beyond its own size.
+    pub(super) fn footprint(&self) -> usize {
+        let exact = self.exact.len() * 2 * (size_of::<(Key, Range<u32>)>() + 1);
+        let patterns = self.patterns.as_ref().map_or(0, |patterns| {
+            allocated(size_of_val(&*patterns.ranges)) + patterns.trie.footprint()
+        });
+        allocated(exact) + allocated(size_of_val(&*self.candidates)) + patterns
     }
 
     /// No caller has more candidates than this.

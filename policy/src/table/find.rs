@@ -7,10 +7,11 @@ use super::{
     candidates::Candidate,
 };
 use crate::{
-    Operation, Timestamp,
+    Operation,
     call::Call,
     pattern::{Bindings, TrailingSlash},
     spec::WhenSpec,
+    time::Moment,
 };
 
 /// Which rules a table holds: the two read a request differently where the doubt
@@ -28,11 +29,24 @@ pub(crate) struct Matches {
     pub(crate) rule: Option<u32>,
     /// One whose exception has expired; looked for only until a rule holds.
     pub(crate) expired: Option<u32>,
+    /// One that may hold, as far as can be known here. Of deny rules, such a one holds.
+    open: Option<u32>,
+    /// One whose exception has expired, that may be about the call.
+    open_expired: Option<u32>,
+}
+
+/// Whether a rule is about a call, its exception aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    No,
+    Yes,
+    /// It is for others to say.
+    Open,
 }
 
 impl RuleTable {
     /// The first rule about `call`.
-    pub(crate) fn find(&self, call: &Call<'_>, side: Side, now: Timestamp) -> Matches {
+    pub(crate) fn find(&self, call: &Call<'_>, side: Side, now: Moment) -> Matches {
         if self.is_empty() {
             return Matches::default();
         }
@@ -59,7 +73,7 @@ struct Search<'s> {
     table: &'s RuleTable,
     call: &'s Call<'s>,
     side: Side,
-    now: Timestamp,
+    now: Moment,
     /// Bits of the caller, which only candidates with wildcards need.
     caller: OnceCell<Bits>,
 }
@@ -77,12 +91,12 @@ impl Search<'_> {
                 }
                 // Both are far away in memory: asked for together, they come together.
                 let rule = self.table.rule(candidate.rule);
-                let expired = rule.is_some_and(|rule| rule.has_expired(self.now));
-                let fits = self.table.line(candidate.line).is_some_and(|to| {
-                    self.line_fits(to) && self.agrees(rule, candidate.entry, found, to)
-                });
-                if fits {
-                    matches.add(candidate.rule, expired);
+                let Some((to, rule)) = self.table.line(candidate.line).zip(rule) else {
+                    continue;
+                };
+                if self.line_fits(to) {
+                    let fit = self.fit(rule, candidate.entry, found, to);
+                    self.add(candidate.rule, rule, fit, &mut matches);
                 }
             }
         }
@@ -109,25 +123,39 @@ impl Search<'_> {
                 if matches.is_before(to.rule) {
                     break;
                 }
-                if self.line_fits(to) && self.some_caller_agrees(callers, *id, to) {
-                    self.add(to.rule, &mut matches);
+                if let Some(rule) = self.table.rule(to.rule)
+                    && self.line_fits(to)
+                {
+                    let candidates = callers.within(rule.entry_ids());
+                    for (candidate, found) in candidates.filter(|(one, _)| one.line == *id) {
+                        let fit = self.fit(rule, candidate.entry, found, to);
+                        self.add(to.rule, rule, fit, &mut matches);
+                        if fit == Fit::Yes {
+                            break;
+                        }
+                    }
                 }
             }
         }
         matches
     }
 
-    fn some_caller_agrees(&self, callers: &Candidates<'_>, line: u32, to: &ToEntry) -> bool {
-        let rule = self.table.rule(to.rule);
-        let mut candidates = callers.within(rule.map_or(0..0, Rule::entry_ids));
-        candidates.any(|(candidate, found)| {
-            candidate.line == line && self.agrees(rule, candidate.entry, found, to)
-        })
-    }
-
-    fn add(&self, id: u32, matches: &mut Matches) {
-        if let Some(rule) = self.table.rule(id) {
-            matches.add(id, rule.has_expired(self.now));
+    fn add(&self, id: u32, rule: &Rule, fit: Fit, matches: &mut Matches) {
+        if fit == Fit::No {
+            return;
+        }
+        let open = fit == Fit::Open;
+        let places = match rule.is_over(self.now) {
+            Some(true) if open => [Some(&mut matches.open_expired), None],
+            Some(true) => [Some(&mut matches.expired), None],
+            Some(false) if !open => [Some(&mut matches.rule), None],
+            _ => match self.side {
+                Side::Allow(_) => [Some(&mut matches.open), None],
+                Side::Deny => [Some(&mut matches.open), Some(&mut matches.rule)],
+            },
+        };
+        for place in places.into_iter().flatten() {
+            *place = first(*place, Some(id));
         }
     }
 
@@ -143,9 +171,9 @@ impl Search<'_> {
 
     /// Whether an entry stands for the caller and every name for one text, on a line
     /// that fits, and the rule's condition holds.
-    fn agrees(&self, rule: Option<&Rule>, entry: u32, found: Found, to: &ToEntry) -> bool {
+    fn fit(&self, rule: &Rule, entry: u32, found: Found, to: &ToEntry) -> Fit {
         let path = &to.operation.path;
-        let when = rule.and_then(|rule| rule.when.as_deref());
+        let when = rule.when.as_deref();
         let mut bindings = Bindings::default();
         let stands = match found {
             Found::Exactly => true,
@@ -156,20 +184,29 @@ impl Search<'_> {
         };
         let bound_by_path =
             path.repeats() || when.is_some_and(|when| when.condition.uses_captures());
-        stands
-            && ((bindings.is_empty() && !bound_by_path) || path.bind(self.call.path, &mut bindings))
-            && when.is_none_or(|when| self.holds(when, to.rule, bindings.as_slice()))
+        let agrees = stands
+            && ((bindings.is_empty() && !bound_by_path)
+                || path.bind(self.call.path, &mut bindings));
+        match when {
+            _ if !agrees => Fit::No,
+            None => Fit::Yes,
+            Some(when) => self.holds(when, to.rule, bindings.as_slice()),
+        }
     }
 
     /// Whether a condition holds. One without a result keeps its rule from allowing, and
     /// lets it deny.
-    fn holds(&self, when: &WhenSpec, rule: u32, bindings: &[(&str, &str)]) -> bool {
-        let scene = self.call.scene(bindings, self.now);
-        when.condition.holds(&scene).unwrap_or_else(|fault| {
+    fn holds(&self, when: &WhenSpec, rule: u32, bindings: &[(&str, &str)]) -> Fit {
+        let scene = self.call.scene(bindings, self.now.latest);
+        let Some(held) = when.condition.holds(&scene) else {
+            return Fit::Open;
+        };
+        let holds = held.unwrap_or_else(|fault| {
             let mut faults = self.call.notes.faults.borrow_mut();
             faults.push((rule, fault));
             matches!(self.side, Side::Deny)
-        })
+        });
+        if holds { Fit::Yes } else { Fit::No }
     }
 }
 
@@ -183,26 +220,38 @@ impl Side {
 }
 
 impl Matches {
-    /// The first of both.
+    /// The first of both, each by each.
     pub(crate) fn or(self, other: Self) -> Self {
-        let first = |a: Option<u32>, b| a.into_iter().chain(b).min();
         Self {
             rule: first(self.rule, other.rule),
             expired: first(self.expired, other.expired),
+            open: first(self.open, other.open),
+            open_expired: first(self.open_expired, other.open_expired),
         }
+    }
+
+    /// Whether what may hold would decide if it did.
+    pub(crate) fn is_open(&self) -> bool {
+        let open = self.open;
+        open.is_some_and(|open| self.rule.is_none_or(|rule| open <= rule))
+    }
+
+    /// The same of rules that have expired, where none holds.
+    pub(crate) fn is_open_when_refused(&self) -> bool {
+        let open = self.open_expired;
+        open.is_some_and(|open| self.expired.is_none_or(|expired| open < expired))
     }
 
     /// Whether a rule that holds stands before `rule`.
     fn is_before(&self, rule: u32) -> bool {
         self.rule.is_some_and(|best| best <= rule)
     }
+}
 
-    fn add(&mut self, rule: u32, expired: bool) {
-        let best = if expired {
-            &mut self.expired
-        } else {
-            &mut self.rule
-        };
-        *best = Some(best.map_or(rule, |best| best.min(rule)));
+/// The first of both.
+fn first(a: Option<u32>, b: Option<u32>) -> Option<u32> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }

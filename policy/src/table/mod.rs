@@ -14,7 +14,9 @@ mod bits;
 mod build;
 mod callers;
 mod candidates;
+mod excerpt;
 mod find;
+mod footprint;
 mod ids;
 mod trie;
 
@@ -23,6 +25,7 @@ use std::ops::Range;
 pub(crate) use bits::Bits;
 pub(crate) use build::MANY_LINES;
 pub(crate) use candidates::{Candidates, Found};
+pub(crate) use excerpt::Excerpt;
 pub(crate) use find::{Matches, Side};
 
 use self::{callers::CallerIndex, trie::SegmentTrie};
@@ -30,7 +33,9 @@ use crate::{
     CallerPattern, CanonicalPath, Operation, SpiffeId, Timestamp,
     pattern::Bindings,
     spec::{ExceptionSpec, WhenSpec},
+    time::Moment,
 };
+pub(crate) use footprint::allocated;
 pub(crate) use trie::Hits;
 
 /// Compiled rules. Rules, entries and lines are numbered in the order of the document.
@@ -92,6 +97,11 @@ impl RuleTable {
         self.rules.get(ids::index(id))
     }
 
+    /// When the exception of a rule ends, if it is one.
+    pub(crate) fn expiry(&self, rule: Option<u32>) -> Option<Timestamp> {
+        Some(self.rule(rule?)?.exception?.expires)
+    }
+
     pub(crate) fn entry(&self, id: u32) -> Option<&FromEntry> {
         self.from.get(ids::index(id))
     }
@@ -134,6 +144,13 @@ impl Rule {
     pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
         self.exception
             .is_some_and(|exception| exception.expires <= now)
+    }
+
+    /// Whether it is about nobody any more; `None` if that depends on what is known no
+    /// better.
+    pub(super) fn is_over(&self, now: Moment) -> Option<bool> {
+        let over = self.has_expired(now.earliest);
+        (over == self.has_expired(now.latest)).then_some(over)
     }
 
     pub(crate) const fn entry_ids(&self) -> Range<u32> {

@@ -8,7 +8,7 @@ use std::{collections::HashMap, ops::Range};
 use foldhash::fast::FixedState;
 use smallvec::{SmallVec, smallvec};
 
-use super::ids;
+use super::{allocated, ids};
 use crate::BuildError;
 
 /// How many nodes a refusal may look at for patterns that are only similar.
@@ -170,6 +170,26 @@ impl SegmentTrie {
             children.extend(literal.copied());
         }
         children
+    }
+
+    /// About how many bytes it takes beyond its own size.
+    pub(super) fn footprint(&self) -> usize {
+        // A map holds up to twice as many places as entries, with a byte each.
+        let places = |entries: usize, one: usize| allocated((entries * 2 + 8) * (one + 1));
+        let symbols = self.symbols.keys().map(|text| allocated(text.len()));
+        let partials = self.partials.iter();
+        let partials =
+            partials.map(|one| allocated(one.prefix.len()) + allocated(one.suffix.len()));
+        let lists = [
+            size_of_val(&*self.nodes),
+            size_of_val(&*self.partials),
+            size_of_val(&*self.patterns),
+        ];
+        places(self.symbols.len(), size_of::<(Box<str>, u32)>())
+            + places(self.edges.len(), size_of::<(Edge, u32)>())
+            + symbols.chain(partials).sum::<usize>()
+            + lists.into_iter().map(allocated).sum::<usize>()
+            + allocated(size_of::<Self>())
     }
 
     fn patterns(&self, range: &Range<u32>) -> &[u32] {
