@@ -83,6 +83,7 @@ unsafe extern "C" {
     fn proxy_grpc_cancel(call: u32) -> Status;
     fn proxy_set_tick_period_milliseconds(period: u32) -> Status;
     fn proxy_set_effective_context(context: u32) -> Status;
+    fn proxy_done() -> Status;
     fn proxy_continue_stream(stream: u32) -> Status;
     fn proxy_send_local_response(
         http_status: u32,
@@ -297,6 +298,12 @@ pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
     ok("proxy_set_effective_context", unsafe {
         proxy_set_effective_context(context)
     })
+}
+
+/// The current plugin, whose `proxy_on_done` was false, may go now.
+pub(crate) fn done() {
+    // SAFETY: no memory is involved.
+    let _ = unsafe { proxy_done() };
 }
 
 /// Lets the paused request of the current context go on.

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use crate::{CallId, Exchange, Flow, Plugin, Root, watch::Watches};
+use crate::{CallId, Callee, Exchange, Flow, Plugin, Root, watch::Watches};
 
 /// How often a plugin looks after what is not a request: its Watches, the requests that go
 /// on for long, and records. A fifth of the second within which a change takes effect.
@@ -18,6 +18,8 @@ pub struct Contexts {
     plugins: BTreeMap<u32, Rc<Plugin>>,
     exchanges: BTreeMap<u32, Exchange>,
     errands: BTreeMap<CallId, Errand>,
+    /// Plugins that end, and how many batches of theirs are under way.
+    ending: BTreeMap<u32, usize>,
     /// Refuses everything, for a request whose plugin was never configured.
     unconfigured: Rc<Plugin>,
 }
@@ -29,7 +31,20 @@ enum Errand {
     Check(u32),
     /// A Watch of this plugin.
     Watch(Rc<Plugin>),
+    /// A batch of decisions about this service.
+    Record(Rc<Plugin>, Rc<Callee>),
+    /// One of the last batches of a plugin that ends.
+    LastRecord(u32),
 }
+
+/// How long a server may take for a batch before it is sent again.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The same when the proxy waits for it to end.
+const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// gRPC's UNAVAILABLE, for what could not even be sent.
+const UNAVAILABLE: u32 = 14;
 
 impl Default for Contexts {
     fn default() -> Self {
@@ -37,6 +52,7 @@ impl Default for Contexts {
             plugins: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             errands: BTreeMap::new(),
+            ending: BTreeMap::new(),
             unconfigured: Rc::new(Plugin::new(b"")),
         }
     }
@@ -99,6 +115,7 @@ impl Contexts {
                     self.errands.remove(&call);
                 }
             }
+            Some(Errand::Record(..) | Errand::LastRecord(_)) => self.recorded(call, host, Ok(())),
         }
     }
 
@@ -112,6 +129,9 @@ impl Contexts {
             Some(Errand::Watch(plugin)) => {
                 plugin.watch_ended(host, call, grpc_status);
                 self.errands.remove(&call);
+            }
+            Some(Errand::Record(..) | Errand::LastRecord(_)) => {
+                self.recorded(call, host, Err(grpc_status));
             }
         }
     }
@@ -127,6 +147,37 @@ impl Contexts {
             host.cancel(call);
         }
         self.open_watches(&plugin, host);
+        for callee in plugin.callees() {
+            self.send_records(&plugin, &callee, host);
+        }
+    }
+
+    /// A context is about to end. False for a plugin that has decisions left to hand over:
+    /// [`Root::done`] follows when it has.
+    pub fn done<H: Root>(&mut self, context: u32, host: &mut H) -> bool {
+        let Some(plugin) = self.plugins.get(&context) else {
+            return true;
+        };
+        let plugin = Rc::clone(plugin);
+        let Ok(config) = plugin.config() else {
+            return true;
+        };
+        let batches = plugin.callees().into_iter();
+        let batches: Vec<_> = batches.flat_map(|callee| callee.ledger().drain()).collect();
+        let mut under_way: usize = 0;
+        for batch in batches {
+            match host.record(config.cluster(), &batch, LAST_RECORD_TIMEOUT) {
+                Ok(call) => {
+                    self.errands.insert(call, Errand::LastRecord(context));
+                    under_way = under_way.saturating_add(1);
+                }
+                Err(error) => plugin.warn(host, &format!("decisions are not recorded: {error}")),
+            }
+        }
+        if under_way > 0 {
+            self.ending.insert(context, under_way);
+        }
+        under_way == 0
     }
 
     /// A context is gone, a request or a plugin.
@@ -142,6 +193,54 @@ impl Contexts {
                 self.errands.remove(&call);
                 host.cancel(call);
             }
+        }
+    }
+
+    /// Sends the next batch of decisions about a service, if it is time.
+    fn send_records<H: Root>(&mut self, plugin: &Rc<Plugin>, callee: &Rc<Callee>, host: &mut H) {
+        let now = host.monotonic_now();
+        if !callee.ledger().is_due(now) {
+            return;
+        }
+        let batch = callee.ledger().batch();
+        let (Some(batch), Ok(config)) = (batch, plugin.config()) else {
+            return;
+        };
+        match host.record(config.cluster(), &batch, RECORD_TIMEOUT) {
+            Ok(call) => {
+                callee.ledger().sent();
+                let errand = Errand::Record(Rc::clone(plugin), Rc::clone(callee));
+                self.errands.insert(call, errand);
+            }
+            Err(_) => callee.ledger().failed(UNAVAILABLE, now),
+        }
+    }
+
+    /// The end of a batch, with the gRPC status of one that was not taken.
+    fn recorded<H: Root>(&mut self, call: CallId, host: &mut H, taken: Result<(), u32>) {
+        match self.errands.remove(&call) {
+            Some(Errand::Record(plugin, callee)) => {
+                match taken {
+                    Ok(()) => callee.ledger().acknowledged(),
+                    Err(grpc_status) => {
+                        let now = host.monotonic_now();
+                        callee.ledger().failed(grpc_status, now);
+                        let line = format!("decisions about `{}` wait", callee.name());
+                        plugin.warn(host, &format!("{line}: gRPC status {grpc_status}"));
+                    }
+                }
+                self.send_records(&plugin, &callee, host);
+            }
+            Some(Errand::LastRecord(root)) => {
+                let left = self.ending.remove(&root).unwrap_or_default();
+                match left.saturating_sub(1) {
+                    0 => host.done(),
+                    left => {
+                        self.ending.insert(root, left);
+                    }
+                }
+            }
+            Some(Errand::Check(_) | Errand::Watch(_)) | None => {}
         }
     }
 

@@ -34,6 +34,9 @@ pub(crate) struct FakeHost {
     pub(crate) watches: Vec<(CallId, Vec<u8>)>,
     /// The requests that it was told to act for.
     pub(crate) acted_for: Vec<u32>,
+    /// Batches that were sent.
+    pub(crate) records: Vec<(CallId, Vec<u8>)>,
+    pub(crate) done: usize,
     pub(crate) ticks: Option<Duration>,
     pub(crate) cancelled: Vec<CallId>,
     pub(crate) replies: Vec<Reply>,
@@ -195,6 +198,8 @@ impl Host for FakeHost {
 
 /// Watches are numbered from here, to be told from Checks.
 pub(crate) const FIRST_WATCH: u32 = 1_000_000;
+/// And batches from here.
+pub(crate) const FIRST_RECORD: u32 = 2_000_000;
 
 impl Root for FakeHost {
     fn act_for(&mut self, request: u32) -> Result<(), HostError> {
@@ -208,6 +213,17 @@ impl Root for FakeHost {
         let id = CallId(FIRST_WATCH + u32::try_from(self.watches.len()).unwrap());
         self.watches.push((id, message.to_owned()));
         Ok(id)
+    }
+
+    fn record(&mut self, _: &str, message: &[u8], _: Duration) -> Result<CallId, HostError> {
+        self.works("record")?;
+        let id = CallId(FIRST_RECORD + u32::try_from(self.records.len()).unwrap());
+        self.records.push((id, message.to_owned()));
+        Ok(id)
+    }
+
+    fn done(&mut self) {
+        self.done += 1;
     }
 
     fn tick_every(&mut self, period: Duration) -> Result<(), HostError> {

@@ -108,6 +108,24 @@ pub trait Root: Host {
     /// [`Contexts::failed`]: crate::Contexts::failed
     fn watch(&mut self, cluster: &str, message: &[u8]) -> Result<CallId, HostError>;
 
+    /// Sends a batch of decisions, `callgate.v1.Gate/Record` with this encoded
+    /// `RecordRequest`. The outcome arrives as that of a Check does.
+    ///
+    /// # Errors
+    /// When nothing was sent.
+    fn record(
+        &mut self,
+        cluster: &str,
+        message: &[u8],
+        timeout: Duration,
+    ) -> Result<CallId, HostError>;
+
+    /// The current plugin, for which [`Contexts::done`] said that there is something left
+    /// to do, has done it.
+    ///
+    /// [`Contexts::done`]: crate::Contexts::done
+    fn done(&mut self);
+
     /// Calls [`Contexts::tick`] of the current plugin that often from now on.
     ///
     /// # Errors

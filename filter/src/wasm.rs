@@ -19,6 +19,7 @@ const METHOD: &str = "Check";
 /// What there is of our own beside it.
 const GATE: &str = "callgate.v1.Gate";
 const WATCH: &str = "Watch";
+const RECORD: &str = "Record";
 
 /// `Continue`.
 const CONTINUE: u32 = 0;
@@ -124,6 +125,10 @@ pub(crate) fn tick(root: u32) {
     with((), |contexts| contexts.tick(root, &mut Envoy));
 }
 
+pub(crate) fn done(context: u32) -> bool {
+    with(true, |contexts| contexts.done(context, &mut Envoy))
+}
+
 pub(crate) fn deleted(context: u32) {
     with((), |contexts| contexts.deleted(context, &mut Envoy));
 }
@@ -186,14 +191,13 @@ impl Host for Envoy {
             .traceparent
             .map(|value| (&b"traceparent"[..], value.as_bytes()));
         let metadata = pairs::write(trace.as_slice());
-        let millis = ask.timeout.as_nanos().div_ceil(1_000_000);
         let call = abi::grpc_call(&abi::GrpcCall {
             target: &grpc_service::encode(ask.cluster),
             service: SERVICE,
             method: METHOD,
             metadata: &metadata,
             message: ask.message,
-            timeout_millis: u32::try_from(millis).unwrap_or(u32::MAX),
+            timeout_millis: millis(ask.timeout),
         })?;
         Ok(CallId(call))
     }
@@ -261,9 +265,36 @@ impl Root for Envoy {
         abi::grpc_stream(&grpc_service::encode(cluster), GATE, WATCH, message).map(CallId)
     }
 
-    fn tick_every(&mut self, period: Duration) -> Result<(), HostError> {
-        abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
+    fn record(
+        &mut self,
+        cluster: &str,
+        message: &[u8],
+        timeout: Duration,
+    ) -> Result<CallId, HostError> {
+        let call = abi::grpc_call(&abi::GrpcCall {
+            target: &grpc_service::encode(cluster),
+            service: GATE,
+            method: RECORD,
+            metadata: &pairs::write(&[]),
+            message,
+            timeout_millis: millis(timeout),
+        })?;
+        Ok(CallId(call))
     }
+
+    fn done(&mut self) {
+        abi::done();
+    }
+
+    fn tick_every(&mut self, period: Duration) -> Result<(), HostError> {
+        abi::set_tick_period(millis(period))
+    }
+}
+
+/// Rounded up, so that nothing ends before its time.
+fn millis(duration: Duration) -> u32 {
+    let millis = duration.as_nanos().div_ceil(1_000_000);
+    u32::try_from(millis).unwrap_or(u32::MAX)
 }
 
 impl From<Section> for abi::Map {

@@ -1,5 +1,6 @@
+use callgate_policy::Reason;
 use callgate_wire::{
-    callgate::v1::{Announcement, WatchRequest},
+    callgate::v1::{Announcement, Caller, RecordRequest, WatchRequest},
     envoy::service::auth::v3::{
         CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
     },
@@ -9,7 +10,10 @@ use callgate_wire::{
 use prost::Message as _;
 
 use super::*;
-use crate::fake::FakeHost;
+use crate::{
+    fake::FakeHost,
+    ledger::{Noted, NotedCaller},
+};
 
 const ROOT: u32 = 1;
 
@@ -186,4 +190,91 @@ fn a_watch_that_ends_is_opened_again() {
         contexts.tick(ROOT, &mut host);
         assert!(!contexts.awaits(watch));
     }
+}
+
+/// The service of a plugin that saw a request, with a decision that waits to be recorded.
+fn with_a_decision(contexts: &mut Contexts, host: &mut FakeHost) -> Rc<Callee> {
+    contexts.created(5, ROOT);
+    let _ = contexts.request_headers(5, host);
+    let callee = Rc::clone(&contexts.plugins[&ROOT].callees()[0]);
+    note(&callee, host.now);
+    callee
+}
+
+fn note(callee: &Callee, now: Duration) {
+    let noted = Noted {
+        id: "01ARZ3NDEKZZZZZZZZZZZZZZZZ",
+        time: Duration::from_secs(1_700_000_000),
+        caller: &NotedCaller::from(&Caller::default()),
+        reason: Reason::NoRule,
+        rule: None,
+        revision: &[1; 32],
+        method: "GET",
+        path: "/orders/7",
+        upgrade: None,
+        content_type: None,
+        host: "orders",
+        traceparent: None,
+        rechecks: None,
+    };
+    callee.ledger().note(&noted, now);
+}
+
+fn sequence((_, batch): &(CallId, Vec<u8>)) -> u64 {
+    RecordRequest::decode(batch.as_slice()).unwrap().sequence
+}
+
+#[test]
+fn decisions_reach_the_server_though_it_fails_now_and_then() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    let callee = with_a_decision(&mut contexts, &mut host);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.records.len(), 0, "it may become more yet");
+    host.now += TICK;
+    contexts.tick(ROOT, &mut host);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.records.len(), 1, "one at a time");
+    contexts.failed(host.records[0].0, &mut host, 14);
+    host.broken.push("record");
+    host.now += Duration::from_secs(1);
+    contexts.tick(ROOT, &mut host);
+    host.broken.clear();
+    host.now += Duration::from_secs(1);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(
+        host.records.iter().map(sequence).collect::<Vec<_>>(),
+        [1, 1]
+    );
+    // What became due meanwhile goes at once.
+    note(&callee, host.now);
+    host.now += TICK;
+    contexts.answered(host.records[1].0, &mut host, b"");
+    assert_eq!(
+        host.records.iter().map(sequence).collect::<Vec<_>>(),
+        [1, 1, 2]
+    );
+    contexts.answered(host.records[2].0, &mut host, b"");
+    host.now += Duration::from_secs(9);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.records.len(), 3);
+}
+
+#[test]
+fn a_plugin_that_ends_hands_over_what_it_has() {
+    let mut contexts = contexts();
+    let mut host = FakeHost::new();
+    assert!(contexts.done(ROOT, &mut host), "nothing to hand over");
+    let _ = with_a_decision(&mut contexts, &mut host);
+    assert!(contexts.done(5, &mut host), "a request");
+    assert!(!contexts.done(ROOT, &mut host));
+    assert_eq!((host.records.len(), host.done), (1, 0));
+    contexts.failed(host.records[0].0, &mut host, 14);
+    assert_eq!(host.done, 1, "it does not wait for ever");
+    contexts.deleted(ROOT, &mut host);
+    // Nor for what cannot be sent.
+    let mut contexts = self::contexts();
+    host.broken.push("record");
+    let _ = with_a_decision(&mut contexts, &mut host);
+    assert!(contexts.done(ROOT, &mut host));
 }
