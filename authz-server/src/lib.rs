@@ -19,6 +19,7 @@
 //! decision that permits it.
 
 pub mod bundle;
+mod cache;
 mod candidate;
 pub mod check;
 pub mod clock;
@@ -36,6 +37,7 @@ mod outlook;
 pub mod record;
 pub mod reload;
 pub mod revocation;
+mod seldom;
 pub mod serve;
 mod settle;
 pub mod store;

@@ -143,14 +143,17 @@ impl Snapshot {
         verifier: Arc<Verifier>,
         revocations: Arc<Revocations>,
     ) -> Self {
-        // All are hashes of fixed length, so no two lists of them read the same.
-        let bundles = verifier.bundles().map(TrustBundle::digest);
-        let others: Vec<&str> = bundles.chain([revocations.digest()]).collect();
-        let digest = policies.as_ref().map(|policies| policies.digest.as_str());
-        let revision = hash(digest.into_iter().chain(others.iter().copied()));
+        // Hashes of fixed length each, so no two lists of them read the same.
+        let bundles = verifier.bundles().map(|bundle| bundle.digest().as_bytes());
+        let revocations_digest = revocations.digest().as_bytes();
+        let others: Vec<&[u8]> = bundles.chain([revocations_digest]).collect();
+        let others = || others.iter().copied();
+        let policies_digest = policies.as_ref().map(|policies| policies.digest.as_bytes());
+        let mesh = policies.as_ref().map(|policies| policies.shared());
+        let shared = mesh.as_ref().map(<[u8; _]>::as_slice);
         Self {
-            revision: hex(&revision),
-            shared: revision,
+            revision: hex(&hash(policies_digest.into_iter().chain(others()))),
+            shared: hash(shared.into_iter().chain(others())),
             policies,
             candidate,
             verifier,
@@ -222,24 +225,33 @@ impl Snapshot {
     /// the service's own policy, if it has one.
     #[must_use]
     pub fn service_revision(&self, service: Option<&SpiffeId>) -> ServiceRevision {
-        let _ = service;
+        let policies = self.policies();
+        let digest = policies.map(|policies| policies.set.digest_of(service).service);
+        let parts = [self.shared, digest.unwrap_or_default()];
         let mut revision = [0; 2 * REVISION_BYTES];
-        for (to, from) in revision.iter_mut().zip(self.shared) {
-            *to = from;
+        for (to, from) in revision.iter_mut().zip(parts.as_flattened()) {
+            *to = *from;
         }
         revision
     }
 }
 
-fn hash<'t>(texts: impl IntoIterator<Item = &'t str>) -> [u8; REVISION_BYTES] {
+impl Policies {
+    /// A hash of what all services share: what relative identities belong to, which
+    /// revocations depend on as well, and the `MeshPolicy`.
+    fn shared(&self) -> [u8; REVISION_BYTES] {
+        let trust_domain = self.trust_domain.as_ref();
+        let trust_domain = trust_domain.map_or("", |domain| domain.as_str());
+        let mesh = self.set.digest_of(None).shared;
+        hash([mesh.as_slice(), trust_domain.as_bytes()])
+    }
+}
+
+fn hash<'t>(parts: impl IntoIterator<Item = &'t [u8]>) -> [u8; REVISION_BYTES] {
     let mut digest = Context::new(&SHA256);
-    for text in [COMPILER].into_iter().chain(texts) {
-        digest.update(text.as_bytes());
+    for part in [COMPILER.as_bytes()].into_iter().chain(parts) {
+        digest.update(part);
     }
     let digest = digest.finish();
-    let mut first = [0; REVISION_BYTES];
-    for (to, from) in first.iter_mut().zip(digest.as_ref()) {
-        *to = *from;
-    }
-    first
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
 }

@@ -79,7 +79,8 @@ mod tests {
             }),
             nearest_miss: None,
             enforced: false,
-            leased: false,
+            leased: true,
+            rechecks: Some("01MB78QN0034HNN2TFXAVGGFD0"),
             source: Source::Verified(&noted),
             forwarder: Some(Source::UNKNOWN),
             revocation: Some("leaked-key"),
@@ -104,6 +105,8 @@ mod tests {
             read += 1;
             assert_eq!(record.time, written.time);
             assert_eq!(record.id, written.id);
+            assert_eq!(record.leased, written.leased);
+            assert_eq!(record.rechecks.as_deref(), written.rechecks);
             let again = record.inputs.read();
             assert_eq!(again.iter().count(), 3);
             for (part, name, input) in inputs.iter() {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use callgate_policy::{CallerPattern, TrustDomain};
 use callgate_server::{
     bundle::BundleEndpoint,
+    check::LeaseTtl,
     identity::WorkloadApiAddress,
     serve::{self, Config, IdentitySource, Listen, Running},
 };
@@ -87,6 +88,12 @@ pub(crate) struct ServeArgs {
           value_parser = clap::value_parser!(u64).range(1..=3_600))]
     drain_timeout: u64,
 
+    /// How long a proxy may decide a caller's calls by what an answer told it, before it
+    /// asks again: from 1s to 1h; `0`: it asks each time. What takes an authorization away
+    /// does not wait for it
+    #[arg(long, value_name = "TIME", default_value_t = LeaseTtl::default())]
+    lease_ttl: LeaseTtl,
+
     /// Listen without TLS where other machines can connect
     #[arg(long)]
     danger_plaintext: bool,
@@ -166,6 +173,7 @@ fn config(args: ServeArgs) -> anyhow::Result<Config> {
         decision_log: (!to_stdout).then_some(args.decision_log),
         identity,
         proxy_ids,
+        lease_ttl: args.lease_ttl,
         danger_plaintext: args.danger_plaintext,
     })
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use callgate_policy::{CallerPattern, TrustDomain};
+use callgate_server::check::LeaseTtl;
 use callgate_server::serve::{Config, IdentitySource, Listen, Running, start};
 use callgate_tests::{
     Asked, Face, Gate, Host, Validation, append_client_cert,
@@ -125,6 +126,7 @@ fn without_policies(scratch: &std::path::Path, pki: &Pki) -> Result<Config> {
             key: scratch.join("key.pem"),
         }),
         proxy_ids: vec![CallerPattern::parse(&proxies, None)?],
+        lease_ttl: LeaseTtl::default(),
         danger_plaintext: false,
     })
 }

@@ -10,6 +10,7 @@ use callgate_analysis::{
 };
 use callgate_filter::{Exchange, Flow, Plugin};
 use callgate_policy::TrustDomain;
+use callgate_server::check::LeaseTtl;
 use callgate_server::serve::{Config, Listen, Running, start};
 use callgate_tests::{
     pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN},
@@ -202,6 +203,7 @@ fn config(world: World, pki: &Pki, directory: &Path) -> Result<Config> {
         decision_log: Some(decision_log(world, directory)),
         identity: None,
         proxy_ids: Vec::new(),
+        lease_ttl: LeaseTtl::default(),
         danger_plaintext: false,
     })
 }

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use callgate_issuer::{Config as IssuerConfig, Domain, Issuer, Svid, Workload};
 use callgate_policy::{CallerPattern, SpiffeId, TrustDomain};
+use callgate_server::check::LeaseTtl;
 use callgate_server::serve::{Config, IdentitySource, Listen, Running, start};
 use callgate_tests::{
     caller::{Caller, Connection, Http, grpc},
@@ -187,6 +188,7 @@ fn config(directory: &Path, agent: &Path) -> Result<Config> {
             "spiffe://example.org/ns/shop/**",
             None,
         )?],
+        lease_ttl: LeaseTtl::default(),
         danger_plaintext: false,
     })
 }

@@ -2,12 +2,13 @@
 //!
 //! The messages of `envoy.service.auth.v3`, as much as Callgate reads or writes, and
 //! those of `callgate.v1`, under the paths that the protocols give them; what the two
-//! say within ext_authz, [`wanted`] and [`terms`]; what both tell whom they refuse,
+//! say within ext_authz, [`wanted`] and [`terms`]; the limits of a [`batch`]; what both tell whom they refuse,
 //! [`problem`]; and the text formats that both ends meet, [`headers`] and [`xfcc`].
 //!
 //! With the `grpc` feature also the tonic client and server and the descriptors
 //! for reflection. The filter leaves it off: it calls through its proxy.
 
+pub mod batch;
 pub mod headers;
 pub mod problem;
 pub mod terms;

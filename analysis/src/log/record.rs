@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record<'l> {
-    /// When it was decided, by the server's clock.
+    /// When it was decided, by the clock of who decided.
     #[serde(deserialize_with = "time")]
     pub time: Timestamp,
     /// The ULID that the answer carried.
@@ -29,6 +29,9 @@ pub struct Record<'l> {
     /// Whether the proxy decided by a lease.
     #[serde(default)]
     pub leased: bool,
+    /// Of a stream that was open: the id of the decision that had let it in.
+    #[serde(borrow, default, deserialize_with = "optional")]
+    pub rechecks: Option<Cow<'l, str>>,
     /// The rule that decided, by its name.
     #[serde(borrow, default, deserialize_with = "optional")]
     pub rule: Option<Cow<'l, str>>,

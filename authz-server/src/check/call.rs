@@ -10,8 +10,9 @@ use callgate_wire::{
     },
     headers,
     problem::is_grpc,
-    wanted,
+    terms, wanted,
 };
+use ulid::Ulid;
 
 /// Headers of one request. Envoy takes 100 by default.
 const MAX_HEADERS: usize = 256;
@@ -41,6 +42,10 @@ pub(super) struct Call<'a> {
     /// the context extensions or elsewhere, would prove nothing.
     pub(super) proxy: Option<&'a str>,
     pub(super) headers: &'a BTreeMap<String, String>,
+    /// Of a stream that is open: the id of the decision that let it in.
+    pub(super) rechecks: Option<&'a str>,
+    /// Whether the proxy understands terms.
+    pub(super) wants_terms: bool,
     /// What the proxy says of its headers; of all of them, if it says nothing.
     looked_for: Option<&'a str>,
     not_utf8: &'a str,
@@ -55,6 +60,8 @@ pub enum InvalidCheck {
     NoHttpRequest,
     /// More than 256 headers.
     TooManyHeaders,
+    /// What it decides anew is no id of a decision.
+    Rechecks,
 }
 
 impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
@@ -99,6 +106,11 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             principal
         });
         let header = |name: &str| headers.get(name).map(String::as_str);
+        let extension = |name: &str| context_extensions.get(name).map(String::as_str);
+        let rechecks = extension(terms::RECHECKS);
+        if rechecks.is_some_and(|id| Ulid::from_string(id).is_err()) {
+            return Err(InvalidCheck::Rechecks);
+        }
         Ok(Self {
             certificate,
             client_cert: header(headers::CLIENT_CERT),
@@ -112,12 +124,10 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             traceparent: header("traceparent").map(note),
             proxy: None,
             headers,
-            looked_for: context_extensions
-                .get(wanted::LOOKED_FOR)
-                .map(String::as_str),
-            not_utf8: context_extensions
-                .get(wanted::NOT_UTF8)
-                .map_or("", String::as_str),
+            rechecks,
+            wants_terms: extension(terms::WANTED) == Some(terms::VERSION),
+            looked_for: extension(wanted::LOOKED_FOR),
+            not_utf8: extension(wanted::NOT_UTF8).unwrap_or_default(),
         })
     }
 }
@@ -146,14 +156,17 @@ impl Call<'_> {
 
     /// The path without its query.
     pub(super) fn path_only(&self) -> &str {
-        self.path
-            .split_once('?')
-            .map_or(self.path, |(path, _)| path)
+        path_only(self.path)
     }
 }
 
+/// The path without its query.
+pub(crate) fn path_only(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
+}
+
 /// As much of `text` as a record keeps.
-pub(super) fn note(text: &str) -> &str {
+pub(crate) fn note(text: &str) -> &str {
     match text.char_indices().nth(MAX_NOTE_CHARACTERS) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),
         None => text,
@@ -165,6 +178,7 @@ impl fmt::Display for InvalidCheck {
         match self {
             Self::NoHttpRequest => f.write_str("no `attributes.request.http`"),
             Self::TooManyHeaders => write!(f, "more than {MAX_HEADERS} headers"),
+            Self::Rechecks => write!(f, "`{}` is no id of a decision", terms::RECHECKS),
         }
     }
 }

@@ -12,6 +12,7 @@ mod asker;
 mod call;
 mod forwarded;
 mod id;
+mod lease;
 mod peer;
 
 use std::sync::Arc;
@@ -19,13 +20,17 @@ use std::sync::Arc;
 use callgate_policy::{
     Caller, Decision, PolicySet, Reason, Request, SpiffeId, Timestamp, Verdict, is_grpc,
 };
-use callgate_wire::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use callgate_wire::{
+    envoy::service::auth::v3::{CheckRequest, CheckResponse},
+    terms,
+};
 
 use self::{
     answer::Passage,
     call::Call,
     forwarded::{ClientCert, Original},
     id::{DecisionId, DecisionIds},
+    lease::Decided,
     peer::Peer,
 };
 use crate::{
@@ -37,6 +42,8 @@ use crate::{
 
 pub use asker::Unanswered;
 pub use call::InvalidCheck;
+pub(crate) use call::{note, path_only};
+pub use lease::{LeaseTtl, LeaseTtlError};
 
 /// Decides Checks by what is live. One for the whole server; also usable without it.
 #[derive(Debug)]
@@ -45,6 +52,7 @@ pub struct Authorizer {
     recorder: Recorder,
     metrics: Arc<Metrics>,
     ids: DecisionIds,
+    lease_ttl: LeaseTtl,
 }
 
 impl Authorizer {
@@ -56,7 +64,14 @@ impl Authorizer {
             recorder,
             metrics,
             ids: DecisionIds::new(),
+            lease_ttl: LeaseTtl::default(),
         }
+    }
+
+    /// The same, with leases that last that long.
+    #[must_use]
+    pub fn with_lease_ttl(self, lease_ttl: LeaseTtl) -> Self {
+        Self { lease_ttl, ..self }
     }
 
     /// Answers one Check at `now`. Never waits.
@@ -112,7 +127,23 @@ impl Authorizer {
             candidate: tried,
             ..record(&call, &decision, &snapshot, &id, now)
         });
-        Ok(respond(&call, &request, &decision, &id))
+        let decided = Decided {
+            call: &call,
+            snapshot: &snapshot,
+            decision: &decision,
+            peer: &peer,
+            original: original.as_ref(),
+            now,
+        };
+        let terms = decided.terms(self.lease_ttl);
+        let mut response = respond(&call, &request, &decision, &id);
+        if let Some(terms) = terms {
+            if terms.lease.is_some() {
+                self.metrics.count_lease();
+            }
+            terms::add(&mut response.dynamic_metadata, &terms);
+        }
+        Ok(response)
     }
 
     /// Before the first valid set of policies: nobody is asked who they are.
@@ -250,6 +281,7 @@ fn noted<'a>(
         nearest_miss: None,
         enforced: true,
         leased: false,
+        rechecks: call.rechecks,
         source: Source::UNKNOWN,
         revocation: None,
         forwarder: None,

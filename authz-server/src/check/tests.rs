@@ -1,5 +1,6 @@
 mod candidate;
 mod conditions;
+mod leases;
 
 use std::time::Duration;
 

@@ -3,18 +3,26 @@
 //! ```text
 //!  live ──change──┐
 //!  each second ───┴─► watch: the service's revision ──Announcement──► proxy
+//!
+//!  proxy ──RecordRequest──► batch ──► taken before? ──no──► decide again ──► record
 //! ```
 //!
 //! Synchronous and without I/O, as a Check is; the streams are in `serve`.
 
+mod batch;
+mod record;
+mod taken;
 mod watch;
 
 use std::sync::Arc;
 
 use callgate_policy::SpiffeId;
 
-use crate::{live::Live, metrics::Metrics};
+use self::taken::Taken;
+use crate::{live::Live, metrics::Metrics, record::Recorder, seldom::Seldom};
 
+pub use batch::InvalidBatch;
+pub use record::Unrecorded;
 pub use watch::Unannounced;
 
 /// The longest name of a service: a SPIFFE ID has at most 2,048 bytes (SPIFFE ID,
@@ -26,7 +34,10 @@ const MAX_NAME_BYTES: usize = 2_048;
 #[derive(Debug)]
 pub struct Gate {
     live: Arc<Live>,
+    recorder: Recorder,
     metrics: Arc<Metrics>,
+    taken: Taken,
+    disagreements: Seldom,
 }
 
 /// A service as a proxy names it.
@@ -37,10 +48,17 @@ pub struct Callee {
 }
 
 impl Gate {
-    /// Announces what is `live`, and counts it.
+    /// Announces what is `live`, notes what proxies decided with `recorder`, and counts
+    /// both.
     #[must_use]
-    pub const fn new(live: Arc<Live>, metrics: Arc<Metrics>) -> Self {
-        Self { live, metrics }
+    pub fn new(live: Arc<Live>, recorder: Recorder, metrics: Arc<Metrics>) -> Self {
+        Self {
+            live,
+            recorder,
+            metrics,
+            taken: Taken::new(),
+            disagreements: Seldom::new(),
+        }
     }
 
     /// What it announces.
@@ -73,3 +91,6 @@ impl Callee {
         self.id.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,26 @@ impl Exposition {
             metrics.latency.clone(),
         );
         registry.register(
+            "leases_granted",
+            "Answers by which the proxy may decide a caller's other calls itself",
+            metrics.leases.clone(),
+        );
+        registry.register(
+            "leased_decisions",
+            "Decisions that proxies made by leases and told, by verdict and reason",
+            metrics.leased.clone(),
+        );
+        registry.register(
+            "leased_records_dropped",
+            "Decisions by leases that proxies could not tell, by verdict",
+            metrics.leased_dropped.clone(),
+        );
+        registry.register(
+            "lease_disagreements",
+            "Decisions by leases that this server would have made otherwise",
+            metrics.disagreements.clone(),
+        );
+        registry.register(
             "watchers",
             "Proxies' streams that are told of revisions",
             metrics.watchers.clone(),

@@ -30,7 +30,7 @@ pub use sink::Sink;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record<'a> {
-    /// When it was made, by the server's clock.
+    /// When it was made, by the clock of who made it.
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,
     /// Its ULID, as in the answer.
@@ -49,8 +49,11 @@ pub struct Record<'a> {
     pub nearest_miss: Option<&'a NearestMiss<'a>>,
     /// False if a Shadow setting let pass what the verdict refuses.
     pub enforced: bool,
-    /// Whether the proxy decided by a lease. Not in this release.
+    /// Whether the proxy decided by a lease.
     pub leased: bool,
+    /// Of a stream that was open: the id of the decision that had let it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rechecks: Option<&'a str>,
     /// Who called: the original caller, if somebody passed the call on.
     pub source: Source<'a>,
     /// Who passed the call on.
@@ -91,7 +94,8 @@ pub struct Record<'a> {
     pub traceparent: Option<&'a str>,
     /// The SPIFFE ID of the proxy that asked, verified; none without mutual TLS.
     pub proxy: Option<&'a str>,
-    /// What was decided by: a hash of policies and bundles.
+    /// What was decided by: a hash of policies and bundles. Of what a proxy decided by
+    /// something that this server does not have: the service revision, in hex.
     pub revision: &'a str,
 }
 

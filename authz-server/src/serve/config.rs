@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io, path::PathBuf};
 use callgate_policy::{CallerPattern, TrustDomain};
 
 use super::{IdentitySource, Listen, StartError};
-use crate::bundle::BundleEndpoint;
+use crate::{bundle::BundleEndpoint, check::LeaseTtl};
 
 /// The option of the listener that TLS is for.
 const CHECK: &str = "--listen";
@@ -36,6 +36,8 @@ pub struct Config {
     pub identity: Option<IdentitySource>,
     /// Which proxies may connect then.
     pub proxy_ids: Vec<CallerPattern>,
+    /// How long proxies may decide by what an answer tells them.
+    pub lease_ttl: LeaseTtl,
     /// Listen without TLS where others can connect.
     pub danger_plaintext: bool,
 }

@@ -31,7 +31,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{connection::Peer, service::Answering};
 use crate::{
     clock,
-    gate::{Callee, Unannounced},
+    gate::{Callee, Unannounced, Unrecorded},
     identity::{Asker, ProxyFault},
 };
 
@@ -40,6 +40,9 @@ pub(super) const MAX_WATCHERS: usize = 32_768;
 /// Streams at once on one connection: a worker watches at most 64 services, and may not
 /// have heard yet that an earlier stream has ended.
 pub(super) const MAX_OF_CONNECTION: usize = 128;
+/// Decisions of a batch that are recorded where Checks are answered: each takes as long as
+/// one of these. Longer batches must not keep them waiting.
+const AT_ONCE: usize = 256;
 /// Between two announcements when nothing changes.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -113,9 +116,27 @@ impl gate_server::Gate for GateService {
 
     async fn record(
         &self,
-        _request: Request<RecordRequest>,
+        request: Request<RecordRequest>,
     ) -> Result<Response<RecordResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let is_long = request.decisions.len() > AT_ONCE;
+        let (answering, peer) = (Arc::clone(&self.answering), self.peer.clone());
+        let record = move || {
+            let asker = peer.asker();
+            let recorded = answering.gate.record(asker, &request, clock::now());
+            recorded.map_err(|error| match error {
+                Unrecorded::Invalid(error) => Status::invalid_argument(error.to_string()),
+                Unrecorded::Proxy(fault) => answering.refuse(asker, &fault),
+            })
+        };
+        // Once begun it is finished, also if the proxy gives up meanwhile.
+        let recorded = if is_long {
+            let recorded = tokio::task::spawn_blocking(record).await;
+            recorded.unwrap_or_else(|_| Err(Status::internal("the batch was not taken")))
+        } else {
+            record()
+        };
+        recorded.map(|()| Response::new(RecordResponse {}))
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     bundle::{BundleFiles, Bundles, Endpoints},
-    check::Authorizer,
+    check::{Authorizer, LeaseTtl},
     clock,
     gate::Gate,
     health::Health,
@@ -160,6 +160,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         metrics,
         refused,
         tls: own.tls,
+        lease_ttl: config.lease_ttl,
     };
     Ok(run(check_bound, admin_bound, parts, (watchers, endpoints)))
 }
@@ -244,6 +245,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     refused: Arc<RefusedProxies>,
     tls: Option<Arc<ServerConfig>>,
+    lease_ttl: LeaseTtl,
 }
 
 fn run(
@@ -260,9 +262,11 @@ fn run(
         metrics,
         refused,
         tls,
+        lease_ttl,
     } = parts;
     let (check, admin) = (check_bound.address().clone(), admin_bound.address().clone());
-    let authorizer = Authorizer::new(Arc::clone(&live), recorder.clone(), Arc::clone(&metrics));
+    let authorizer = Authorizer::new(Arc::clone(&live), recorder.clone(), Arc::clone(&metrics))
+        .with_lease_ttl(lease_ttl);
     let exposition = Exposition::new(
         &metrics,
         Arc::clone(&live),
@@ -274,7 +278,7 @@ fn run(
     let (stop_admin, admin_stop) = watch::channel(false);
     let answering = Answering {
         authorizer: Arc::new(authorizer),
-        gate: Gate::new(Arc::clone(&live), Arc::clone(&metrics)),
+        gate: Gate::new(Arc::clone(&live), recorder.clone(), Arc::clone(&metrics)),
         watchers: Arc::new(Semaphore::new(gate::MAX_WATCHERS)),
         metrics,
         refused,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use callgate_wire::{
-    FILE_DESCRIPTOR_SET,
+    FILE_DESCRIPTOR_SET, batch,
     callgate::v1::gate_server::GateServer,
     envoy::service::auth::v3::{
         CheckRequest, CheckResponse,
@@ -100,7 +100,7 @@ impl Services {
         let checks = AuthorizationServer::new(CheckService { answering, peer });
         Self {
             checks: checks.max_decoding_message_size(MAX_MESSAGE_BYTES),
-            gate: gate.max_decoding_message_size(MAX_MESSAGE_BYTES),
+            gate: gate.max_decoding_message_size(batch::MAX_BYTES),
             others,
         }
     }

@@ -18,6 +18,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use super::*;
 use crate::{
     bundle::endpoint::served,
+    check::LeaseTtl,
     fixture::{DOCUMENTS, Mesh, ORDERS, ask, http, trust_domain},
     mint::{Authority, spiffe_bundle},
 };
@@ -41,6 +42,7 @@ fn config(mesh: &Mesh) -> Config {
         decision_log: Some(mesh.path("decisions.jsonl")),
         identity: None,
         proxy_ids: Vec::new(),
+        lease_ttl: LeaseTtl::default(),
         danger_plaintext: false,
     }
 }

@@ -14,7 +14,6 @@
 //! texts that were read and leaves that verified: no I/O, and the time is an argument.
 
 mod authority;
-mod cache;
 mod constraints;
 mod path;
 mod pem;
@@ -78,6 +77,11 @@ pub struct Svid {
     pub not_after: Timestamp,
     /// The certificate's first moment.
     pub not_before: Timestamp,
+    /// The last moment of the certificate, or of a CA between it and the bundle, whichever
+    /// comes first: until then it will be verified, by the path that was found for it.
+    pub valid_until: Timestamp,
+    /// Who signed the certificate: the first 128 characters of a distinguished name.
+    pub issuer: Box<str>,
     /// What records say of it; of its issuer's distinguished name the first 128
     /// characters.
     pub noted: SourceNote,

@@ -14,13 +14,13 @@ use ring::digest::{Context, SHA256, digest};
 use super::{
     Fingerprint, MAX_HINTS, PeerCertificate, PemError, Role, Shown, Svid, SvidError,
     authority::Intermediate,
-    cache::Cache,
     fingerprint,
     path::{self, Window},
     profile::Leaf,
 };
 use crate::{
     bundle::TrustBundle,
+    cache::Cache,
     record::{self, SourceNote},
 };
 
@@ -280,6 +280,8 @@ impl Verifier {
                 fingerprints: leaf.fingerprints(),
                 not_before: parsed.not_before,
                 not_after: parsed.not_after,
+                valid_until: parsed.not_after.min(path.until),
+                issuer: parsed.issuer.into(),
                 noted,
             }),
             path,

@@ -141,10 +141,10 @@ async fn a_connection_has_room_for_so_many_streams() {
 fn service(live: Arc<Live>, health: Arc<Health>) -> GateService {
     let metrics = Arc::new(Metrics::default());
     let (recorder, places) = (Recorder::discard(), Arc::new(Semaphore::new(1)));
-    let authorizer = Authorizer::new(Arc::clone(&live), recorder, Arc::clone(&metrics));
+    let authorizer = Authorizer::new(Arc::clone(&live), recorder.clone(), Arc::clone(&metrics));
     let answering = Answering {
         authorizer: Arc::new(authorizer),
-        gate: Gate::new(Arc::clone(&live), Arc::clone(&metrics)),
+        gate: Gate::new(Arc::clone(&live), recorder, Arc::clone(&metrics)),
         watchers: Arc::clone(&places),
         refused: Arc::new(RefusedProxies::new(Arc::clone(&metrics))),
         metrics,

@@ -19,7 +19,7 @@ const SHARDS: usize = 16;
 /// for goes after at most `capacity` others came, every operation costs the same
 /// however full the cache is, and no list of uses has to be kept.
 #[derive(Debug)]
-pub(super) struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     shards: [Mutex<Shard<K, V>>; SHARDS],
     generation: usize,
     hasher: RandomState,
@@ -32,7 +32,7 @@ struct Shard<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| {
                 Mutex::new(Shard {
@@ -45,7 +45,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         }
     }
 
-    pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -58,15 +58,27 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         Some(value)
     }
 
-    pub(super) fn insert(&self, key: K, value: V) {
+    pub(crate) fn insert(&self, key: K, value: V) {
         if let Some(mut shard) = self.shard(&key) {
             shard.old.remove(&key);
             shard.insert(key, value, self.generation);
         }
     }
 
+    /// Puts in the place of what is under `key` what `change` makes of it, and gives the
+    /// rest of what it makes. Nobody sees or changes the entry meanwhile.
+    pub(crate) fn change<R: Default>(&self, key: K, change: impl FnOnce(Option<V>) -> (V, R)) -> R {
+        let Some(mut shard) = self.shard(&key) else {
+            return R::default();
+        };
+        let before = shard.young.remove(&key).or_else(|| shard.old.remove(&key));
+        let (value, rest) = change(before);
+        shard.insert(key, value, self.generation);
+        rest
+    }
+
     /// Every value that is in it, in no order.
-    pub(super) fn values(&self) -> Vec<V> {
+    pub(crate) fn values(&self) -> Vec<V> {
         let mut values = Vec::new();
         for shard in &self.shards {
             let shard = locked(shard);
@@ -75,7 +87,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         values
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| locked(shard).len()).sum()
     }
 
@@ -135,5 +147,8 @@ mod tests {
         cache.insert(1, 'a');
         cache.insert(1, 'b');
         assert_eq!((cache.get(&1), cache.len()), (Some('b'), 1));
+        assert_eq!(cache.change(1, |before| ('c', before)), Some('b'));
+        assert_eq!(cache.change(2, |before| ('d', before)), None);
+        assert_eq!((cache.get(&1), cache.get(&2)), (Some('c'), Some('d')));
     }
 }
