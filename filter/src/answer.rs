@@ -5,6 +5,7 @@
 //! is a fault of the answer, never a weaker answer.
 
 mod fault;
+mod terms;
 
 use callgate_policy::Reason;
 use callgate_wire::{
@@ -23,6 +24,8 @@ use prost::Message as _;
 use prost_types::value::Kind;
 
 pub use fault::AnswerFault;
+pub(crate) use terms::Clocks;
+pub use terms::Terms;
 
 use crate::{Reply, counter::is_filters_own};
 
@@ -54,6 +57,8 @@ pub struct Allow {
     pub edits: Vec<Edit>,
     /// Whether the service wants the headers that override method or URL.
     pub keep_overrides: bool,
+    /// How long it stands.
+    pub terms: Option<Terms>,
 }
 
 /// One change of a request's headers.
@@ -78,6 +83,8 @@ pub struct Deny {
     pub reply: Reply,
     /// What `x-callgate-reason` says, when it is a reason this filter knows.
     pub reason: Option<Reason>,
+    /// What other calls may be decided by.
+    pub terms: Option<Terms>,
 }
 
 impl Answer {
@@ -108,6 +115,7 @@ impl TryFrom<CheckResponse> for Answer {
         match (code, http_response) {
             (0, Some(HttpResponse::DeniedResponse(_))) => Err(AnswerFault::Contradiction),
             (0, ok) => {
+                let terms = Terms::of(dynamic_metadata.as_ref())?;
                 let keep_overrides = keeps_overrides(dynamic_metadata)?;
                 let edits = match ok {
                     Some(HttpResponse::OkResponse(ok)) => edits(ok)?,
@@ -116,6 +124,7 @@ impl TryFrom<CheckResponse> for Answer {
                 Ok(Self::Allow(Allow {
                     edits,
                     keep_overrides,
+                    terms,
                 }))
             }
             (_, Some(HttpResponse::OkResponse(_))) => Err(AnswerFault::Contradiction),
@@ -126,7 +135,10 @@ impl TryFrom<CheckResponse> for Answer {
                     Some(names) => names
                         .map(Self::Incomplete)
                         .map_err(|_| AnswerFault::WantedHeaders),
-                    None => deny(code, denied).map(Self::Deny),
+                    None => {
+                        let terms = Terms::of(dynamic_metadata.as_ref())?;
+                        deny(code, denied, terms).map(Self::Deny)
+                    }
                 }
             }
         }
@@ -197,7 +209,7 @@ impl TryFrom<HeaderValueOption> for Edit {
     }
 }
 
-fn deny(code: i32, denied: DeniedHttpResponse) -> Result<Deny, AnswerFault> {
+fn deny(code: i32, denied: DeniedHttpResponse, terms: Option<Terms>) -> Result<Deny, AnswerFault> {
     let DeniedHttpResponse {
         status,
         headers: options,
@@ -228,7 +240,11 @@ fn deny(code: i32, denied: DeniedHttpResponse) -> Result<Deny, AnswerFault> {
         body,
         details,
     };
-    Ok(Deny { reply, reason })
+    Ok(Deny {
+        reply,
+        reason,
+        terms,
+    })
 }
 
 /// A reason that a server refuses with; the others are not its to give.

@@ -5,7 +5,9 @@ use std::{
     rc::Rc,
 };
 
-use crate::Ledger;
+use callgate_policy::SpiffeId;
+
+use crate::{Ledger, lease::Leases};
 
 /// Names of headers.
 pub(crate) type Names = Rc<[String]>;
@@ -14,8 +16,10 @@ pub(crate) type Names = Rc<[String]>;
 #[derive(Debug)]
 pub struct Callee {
     name: String,
+    id: Option<SpiffeId>,
     /// The headers that decisions about calls to it were last known to read.
     wanted: RefCell<Names>,
+    leases: RefCell<Leases>,
     ledger: RefCell<Ledger>,
 }
 
@@ -23,7 +27,9 @@ impl Callee {
     pub(crate) fn new(name: &str, worker: [u8; 16]) -> Self {
         Self {
             name: name.to_owned(),
+            id: SpiffeId::parse(name).ok(),
             wanted: RefCell::default(),
+            leases: RefCell::default(),
             ledger: RefCell::new(Ledger::new(name, worker)),
         }
     }
@@ -32,6 +38,21 @@ impl Callee {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same, if it is one.
+    pub(crate) fn id(&self) -> Option<&SpiffeId> {
+        self.id.as_ref()
+    }
+
+    /// What may be decided here. Not to be held while a host is called.
+    pub(crate) fn leases(&self) -> RefMut<'_, Leases> {
+        self.leases.borrow_mut()
+    }
+
+    /// Drops what may be decided here: every call is asked about until there are new leases.
+    pub fn drop_leases(&self) {
+        self.leases().clear();
     }
 
     /// The decisions about it that have not reached the server.

@@ -10,8 +10,7 @@
 //! | `maxStale` | `5s` | `100ms` to `60s` |
 //! | `danger_allow_on_error` | `false` | |
 //!
-//! `leases` and `maxStale` are checked and kept; they take effect in the release
-//! that brings leases. Anything else is an error: a typo must not become a default.
+//! Anything else is an error: a typo must not become a default.
 
 use std::{fmt, time::Duration};
 

@@ -3,7 +3,7 @@
 use callgate_policy::Reason;
 
 /// One of the proxy's counters. Every request that ends in an outcome adds to
-/// exactly one of `Outcome` and `DeniedOther`; `DangerAllowed` comes on top.
+/// exactly one of `Outcome` and `DeniedOther`; the others come on top.
 ///
 /// | name | counts |
 /// |---|---|
@@ -12,6 +12,11 @@ use callgate_policy::Reason;
 /// | `callgate.denied.other` | the same, with a reason this filter does not know |
 /// | `callgate.errors.<reason>` | requests without a decision: `authz-unreachable`, `authz-timeout`, `authz-protocol`, `filter-misconfigured` |
 /// | `callgate.danger_allowed` | those of them that `danger_allow_on_error` let go on |
+/// | `callgate.lease_hits` | requests that were decided by a lease; they are among those above |
+/// | `callgate.lease_misses` | requests that the server was asked about, with leases on |
+/// | `callgate.leases` | leases that answers brought and that were kept |
+/// | `callgate.rechecks` | attempts to decide an open request anew |
+/// | `callgate.streams_ended` | open requests that were ended by it |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// The outcome that this reason names.
@@ -20,16 +25,37 @@ pub enum Counter {
     DeniedOther,
     /// Went on without a decision.
     DangerAllowed,
+    /// Decided by a lease.
+    LeaseHit,
+    /// Asked about, with leases on.
+    LeaseMiss,
+    /// Kept a lease.
+    Lease,
+    /// Went about deciding an open request anew.
+    Recheck,
+    /// Ended an open request.
+    StreamEnded,
 }
 
 impl Counter {
     /// How many counters there are.
-    pub const COUNT: usize = Reason::ALL.len() + 2;
+    pub const COUNT: usize = Reason::ALL.len() + Self::OTHERS.len();
+
+    /// Those that no reason names.
+    const OTHERS: [Self; 7] = [
+        Self::DeniedOther,
+        Self::DangerAllowed,
+        Self::LeaseHit,
+        Self::LeaseMiss,
+        Self::Lease,
+        Self::Recheck,
+        Self::StreamEnded,
+    ];
 
     /// Every counter.
     pub fn all() -> impl Iterator<Item = Self> {
         let outcomes = Reason::ALL.into_iter().map(Self::Outcome);
-        outcomes.chain([Self::DeniedOther, Self::DangerAllowed])
+        outcomes.chain(Self::OTHERS)
     }
 
     /// The place in [`Counter::all`].
@@ -46,6 +72,11 @@ impl Counter {
         let reason = match self {
             Self::DeniedOther => return "callgate.denied.other".to_owned(),
             Self::DangerAllowed => return "callgate.danger_allowed".to_owned(),
+            Self::LeaseHit => return "callgate.lease_hits".to_owned(),
+            Self::LeaseMiss => return "callgate.lease_misses".to_owned(),
+            Self::Lease => return "callgate.leases".to_owned(),
+            Self::Recheck => return "callgate.rechecks".to_owned(),
+            Self::StreamEnded => return "callgate.streams_ended".to_owned(),
             Self::Outcome(reason) => reason,
         };
         match reason {

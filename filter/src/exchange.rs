@@ -1,45 +1,40 @@
 //! One request's way through the filter.
 //!
 //! ```text
-//! request_headers ─► Fresh ──ask──► Asking ──answered──► Over {goes on | refused}
-//!                      │             │  ▲ │
-//!                      │     failed (14)│ └──failed──► Over
-//!                      │             └─►┘ asked again while time is left: once after a
-//!                      │                  failure, once with headers that are wanted
-//!                      └─ cannot ask ─► Over
+//! request_headers ─► Fresh ──lease──► Open ◄──────────────┐  or Over, refused
+//!                      │                                  │
+//!                      └──ask──► Asking ──answered────────┘  or Over, refused
+//!
+//! Open ──due──► recheck: by a lease, or asked again ──► Open, nothing touched
+//!                                                  └──► Over, ended by one reply
 //! ```
 //!
-//! Pure: all it does goes through [`Host`]. Only an [`Allow`] that was read from
-//! an answer with status OK, or `danger_allow_on_error` on an unreachable or slow
-//! server, lets a request go on; every other way ends in a reply, and where even
-//! that fails the request stays paused.
+//! Pure: all it does goes through [`Host`]. Only an [`Allow`] that was read from an answer
+//! with status OK, a lease that such an answer brought, or `danger_allow_on_error` on an
+//! unreachable or slow server, lets a request go on; every other way ends in a reply, and
+//! where even that fails the request stays paused.
+
+mod open;
+#[cfg(test)]
+mod tests;
 
 use std::{rc::Rc, time::Duration};
 
 use callgate_policy::Reason;
-use callgate_wire::envoy::service::auth::v3::CheckRequest;
-use prost::Message as _;
+use callgate_wire::headers;
 
+use self::open::{Next, Open};
 use crate::{
-    Allow, Answer, Ask, CallId, Counter, Deny, Flow, Host, Level, Plugin, Section,
-    answer::AnswerFault,
+    Allow, Answer, Attribute, CallId, Counter, Edit, Flow, Host, Level, Plugin, Reply, Section,
+    answer::Terms,
+    id::DecisionId,
+    inquiry::Inquiry,
+    lease::{self, Fingerprint},
+    leased::{self, Ground, Leased},
     refusal::Fault,
-    request::{Passage, Seen, look_for},
-    rewrite::{rewrite, strip_trailers},
+    request::Seen,
+    rewrite::{name_caller, rewrite, strip_trailers},
 };
-
-/// gRPC's UNAVAILABLE: what a proxy reports when nothing answered, in time or at all.
-const UNAVAILABLE: u32 = 14;
-
-/// The first Check and one more.
-const MAX_ATTEMPTS: u8 = 2;
-
-/// What the server may want to know besides, and once more after a change of rules.
-const MAX_COMPLETIONS: u8 = 2;
-
-/// What the proxy's own timer gets on top: it may fire a little early, and an
-/// early one would be taken for an unreachable server.
-const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -51,25 +46,19 @@ pub struct Exchange {
 #[derive(Debug)]
 enum State {
     Fresh,
+    /// It waits for its answer.
     Asking(Box<Asking>),
-    Over {
-        /// What the trailers of a request that goes on may carry; `None` for one
-        /// that does not go on.
-        keep_overrides: Option<bool>,
-    },
+    /// It goes on.
+    Open(Box<Open>),
+    /// It was refused or ended.
+    Over,
 }
 
-/// A Check that is under way, and what it is for.
 #[derive(Debug)]
 struct Asking {
-    call: CallId,
-    attempts: u8,
-    /// How often it was given headers that the server wanted.
-    completions: u8,
-    deadline: Duration,
-    message: Vec<u8>,
-    traceparent: Option<String>,
-    passage: Passage,
+    inquiry: Inquiry,
+    seen: Seen,
+    leaf: Option<Fingerprint>,
 }
 
 /// What one step comes to.
@@ -78,10 +67,6 @@ enum Step {
     GoOn,
     Stop,
 }
-
-const REFUSED: State = State::Over {
-    keep_overrides: None,
-};
 
 impl Exchange {
     /// A request that has not shown its headers yet.
@@ -93,7 +78,7 @@ impl Exchange {
         }
     }
 
-    /// What it began with.
+    /// The plugin that it is a request of.
     pub(crate) fn plugin(&self) -> &Rc<Plugin> {
         &self.plugin
     }
@@ -102,8 +87,9 @@ impl Exchange {
     #[must_use]
     pub fn call(&self) -> Option<CallId> {
         match &self.state {
-            State::Asking(asking) => Some(asking.call),
-            State::Fresh | State::Over { .. } => None,
+            State::Asking(asking) => Some(asking.inquiry.call()),
+            State::Open(open) => open.call(),
+            State::Fresh | State::Over => None,
         }
     }
 
@@ -113,7 +99,7 @@ impl Exchange {
             // Headers come once; a second time would go around the first answer.
             return Flow::Pause;
         }
-        self.state = REFUSED;
+        self.state = State::Over;
         match self.begin(host) {
             Step::GoOn => Flow::Continue,
             Step::Wait | Step::Stop => Flow::Pause,
@@ -123,13 +109,10 @@ impl Exchange {
     /// The request's trailers are here: the names that the headers may not carry,
     /// they may not either, as a service may read both alike (RFC 9110 section 6.5).
     pub fn request_trailers<H: Host>(&mut self, host: &mut H) -> Flow {
-        let State::Over {
-            keep_overrides: Some(keep),
-        } = self.state
-        else {
+        let State::Open(open) = &self.state else {
             return Flow::Pause;
         };
-        match strip_trailers(host, keep) {
+        match strip_trailers(host, open.keeps_overrides()) {
             Ok(()) => Flow::Continue,
             Err(error) => {
                 let line = format!("a request stays paused at its trailers: {error}");
@@ -142,195 +125,331 @@ impl Exchange {
     /// `message` is the encoded answer to `call`. Of a call that is not under way
     /// nothing comes.
     pub fn answered<H: Host>(&mut self, host: &mut H, call: CallId, message: &[u8]) {
-        let Some(asking) = self.take(call) else {
+        if self.call() != Some(call) {
             return;
-        };
-        let step = match Answer::parse(message) {
-            Ok(Answer::Allow(allow)) => self.go_on(host, &asking.passage, &allow),
-            Ok(Answer::Deny(deny)) => deny_with(host, &deny),
-            Ok(Answer::Incomplete(names)) => self.complete(host, asking, names),
-            Err(fault) => self.refuse(host, asking.passage.grpc, &Fault::Answer(fault)),
-        };
-        resume(host, &step);
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking(asking) => {
+                let step = self.decided(host, *asking, message);
+                resume(host, &step);
+            }
+            State::Open(mut open) => {
+                let next = open.answered(host, &self.plugin, message);
+                self.after(host, open, next);
+            }
+            State::Fresh | State::Over => {}
+        }
     }
 
     /// `call` ended without an answer. Of a call that is not under way nothing comes.
     pub fn failed<H: Host>(&mut self, host: &mut H, call: CallId, grpc_status: u32) {
-        let Some(asking) = self.take(call) else {
+        if self.call() != Some(call) {
             return;
-        };
-        let step = if grpc_status == UNAVAILABLE {
-            let now = host.monotonic_now();
-            self.ask(host, asking, now)
-        } else {
-            self.refuse(host, asking.passage.grpc, &Fault::GrpcStatus(grpc_status))
-        };
-        resume(host, &step);
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking(asking) => {
+                let Asking {
+                    inquiry,
+                    seen,
+                    leaf,
+                } = *asking;
+                let inquiry = inquiry.again(host, &self.plugin, &seen, grpc_status);
+                let step = self.wait(host, inquiry, seen, leaf);
+                resume(host, &step);
+            }
+            State::Open(mut open) => {
+                let next = open.failed(host, &self.plugin, grpc_status);
+                self.after(host, open, next);
+            }
+            State::Fresh | State::Over => {}
+        }
+    }
+
+    /// Whether the request, which is open, is to be decided anew: its service stands at
+    /// another revision, what let it in has ended, or nobody answered a while ago. `now` and
+    /// `wall` are the monotonic clock and the time since the Unix epoch.
+    pub fn due(&mut self, now: Duration, wall: Duration) -> bool {
+        match &mut self.state {
+            State::Open(open) => open.is_due(&self.plugin, now, wall),
+            State::Fresh | State::Asking(_) | State::Over => false,
+        }
+    }
+
+    /// Whether it has been due for longer than `maxStale`: [`Exchange::recheck`] then asks
+    /// nobody.
+    #[must_use]
+    pub fn overdue(&self, now: Duration) -> bool {
+        match &self.state {
+            State::Open(open) => open.is_overdue(&self.plugin, now),
+            State::Fresh | State::Asking(_) | State::Over => false,
+        }
+    }
+
+    /// Decides a request anew that is open: by a lease, or it asks. One that is still
+    /// allowed feels nothing of it; one that is not is ended, by one reply.
+    pub fn recheck<H: Host>(&mut self, host: &mut H) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Open(mut open) => {
+                let next = open.recheck(host, &self.plugin);
+                self.after(host, open, next);
+            }
+            other => self.state = other,
+        }
     }
 
     /// The request is gone: nobody waits for its Check any more.
     pub fn ended<H: Host>(&mut self, host: &mut H) {
-        if let State::Asking(asking) = std::mem::replace(&mut self.state, REFUSED) {
-            host.cancel(asking.call);
+        if let Some(call) = self.call() {
+            host.cancel(call);
         }
-    }
-
-    /// Asks again, with the headers that the decision reads. The names are those of all
-    /// decisions about the service, so once is enough, unless its rules change meanwhile.
-    /// It is no retry: something answered.
-    fn complete<H: Host>(
-        &mut self,
-        host: &mut H,
-        mut asking: Box<Asking>,
-        names: Vec<String>,
-    ) -> Step {
-        let names = asking.passage.callee.want(names);
-        if asking.completions >= MAX_COMPLETIONS {
-            let fault = Fault::Answer(AnswerFault::AskedInCircles);
-            return self.refuse(host, asking.passage.grpc, &fault);
-        }
-        asking.completions = asking.completions.saturating_add(1);
-        asking.attempts = asking.attempts.saturating_sub(1);
-        // It was encoded here.
-        let mut check = CheckRequest::decode(asking.message.as_slice()).unwrap_or_default();
-        if let Err(error) = look_for(host, names, &mut check) {
-            return self.refuse(host, asking.passage.grpc, &Fault::Host(error));
-        }
-        asking.message = check.encode_to_vec();
-        let now = host.monotonic_now();
-        self.ask(host, asking, now)
+        self.state = State::Over;
     }
 
     fn begin<H: Host>(&mut self, host: &mut H) -> Step {
         let seen = match Seen::read(host, &self.plugin) {
             Ok(seen) => seen,
-            Err(error) => return self.refuse(host, false, &Fault::Host(error)),
+            Err(unseen) => return self.refuse(host, unseen.grpc, &Fault::Host(unseen.error)),
         };
         #[cfg(feature = "test-trap")]
         if seen.trap() {
             std::process::abort();
         }
-        let grpc = seen.is_grpc();
-        match self.prepare(host, seen) {
-            Ok((asking, now)) => self.ask(host, asking, now),
-            Err(fault) => self.refuse(host, grpc, &fault),
+        let leaf = match self.prepare(host, &seen) {
+            Ok(leaf) => leaf,
+            Err(fault) => return self.refuse(host, seen.is_grpc(), &fault),
+        };
+        if let Some(leaf) = leaf {
+            if let Some(leased) = self.decide(host, &seen, &leaf) {
+                return self.enforce(host, leased, seen, leaf);
+            }
+            host.count(Counter::LeaseMiss);
         }
+        let inquiry = Inquiry::begin(host, &self.plugin, &seen, None);
+        self.wait(host, inquiry, seen, leaf)
     }
 
-    /// Cleans the request and writes its Check.
-    fn prepare<H: Host>(&self, host: &mut H, seen: Seen) -> Result<(Box<Asking>, Duration), Fault> {
+    /// Cleans the request, and says by which certificate it may be decided here.
+    fn prepare<H: Host>(&self, host: &mut H, seen: &Seen) -> Result<Option<Fingerprint>, Fault> {
         let config = self.plugin.config().map_err(|_| Fault::Misconfigured)?;
         for name in seen.forged() {
             host.remove(Section::Headers, name).map_err(Fault::Host)?;
         }
-        let now = host.monotonic_now();
-        let traceparent = seen.traceparent();
-        let (check, passage) = seen.into_check(host).map_err(Fault::Host)?;
-        self.plugin.watches().want(passage.callee.name());
-        let asking = Asking {
-            call: CallId(0),
-            attempts: 0,
-            completions: 0,
-            deadline: now.saturating_add(config.timeout()),
-            message: check.encode_to_vec(),
-            traceparent,
-            passage,
-        };
-        Ok((Box::new(asking), now))
+        self.plugin.watches().want(seen.callee().name());
+        if !config.leases() {
+            return Ok(None);
+        }
+        let leaf = host.attribute(Attribute::PeerFingerprint);
+        let leaf = leaf.map_err(Fault::Host)?;
+        Ok(leaf.and_then(|leaf| lease::fingerprint(&leaf)))
     }
 
-    /// Sends the Check, or sends it again, or gives up.
-    fn ask<H: Host>(&mut self, host: &mut H, mut asking: Box<Asking>, now: Duration) -> Step {
-        let plugin = Rc::clone(&self.plugin);
-        let Ok(config) = plugin.config() else {
-            return self.refuse(host, asking.passage.grpc, &Fault::Misconfigured);
-        };
-        let left = asking.deadline.saturating_sub(now);
-        while asking.attempts < MAX_ATTEMPTS && !left.is_zero() {
-            asking.attempts = asking.attempts.saturating_add(1);
-            let sent = host.ask(&Ask {
-                cluster: config.cluster(),
-                message: &asking.message,
-                traceparent: asking.traceparent.as_deref(),
-                timeout: left.saturating_add(TIMER_SLACK),
-            });
-            // A proxy that has nowhere to send it says so at once.
-            if let Ok(call) = sent {
-                asking.call = call;
-                self.state = State::Asking(asking);
-                return Step::Wait;
-            }
-        }
-        let fault = if left.is_zero() {
-            Fault::Timeout {
-                after: config.timeout(),
-            }
-        } else {
-            Fault::Unreachable {
-                attempts: asking.attempts,
-            }
-        };
-        if config.danger_allow_on_error() {
-            return self.go_on_in_danger(host, &asking.passage, &fault);
-        }
-        self.refuse(host, asking.passage.grpc, &fault)
+    fn decide<H: Host>(&self, host: &mut H, seen: &Seen, leaf: &Fingerprint) -> Option<Leased> {
+        leased::decide(host, &self.plugin, seen, leaf, None)
     }
 
-    /// The Check that `call` names, which is then over.
-    fn take(&mut self, call: CallId) -> Option<Box<Asking>> {
-        match std::mem::replace(&mut self.state, REFUSED) {
-            State::Asking(asking) if asking.call == call => Some(asking),
-            other => {
-                self.state = other;
-                None
+    /// Does what was decided by a lease.
+    fn enforce<H: Host>(
+        &mut self,
+        host: &mut H,
+        leased: Leased,
+        seen: Seen,
+        leaf: Fingerprint,
+    ) -> Step {
+        host.count(Counter::LeaseHit);
+        match leased {
+            Leased::Refused { reply, reason } => {
+                host.count(Counter::Outcome(reason));
+                send(host, &reply)
+            }
+            Leased::Allowed {
+                id,
+                lease,
+                keep_overrides,
+                ground,
+            } => {
+                let caller = lease.caller().as_str();
+                if let Err(error) = name_caller(host, &seen, keep_overrides, caller, id.as_str()) {
+                    return self.refuse(host, seen.is_grpc(), &Fault::Host(error));
+                }
+                host.count(Counter::Outcome(Reason::Allow));
+                self.open(Open::new(
+                    seen,
+                    Some(leaf),
+                    keep_overrides,
+                    Some(id),
+                    ground,
+                ))
             }
         }
     }
 
-    fn go_on<H: Host>(&mut self, host: &mut H, passage: &Passage, allow: &Allow) -> Step {
-        if let Err(error) = rewrite(host, passage, allow) {
-            return self.refuse(host, passage.grpc, &Fault::Host(error));
+    /// Does what the server decided.
+    fn decided<H: Host>(&mut self, host: &mut H, asking: Asking, message: &[u8]) -> Step {
+        let Asking {
+            inquiry,
+            mut seen,
+            leaf,
+        } = asking;
+        match Answer::parse(message) {
+            Ok(Answer::Allow(allow)) => {
+                let terms = allow.terms.as_ref();
+                keep_lease(host, &self.plugin, &seen, leaf.as_ref(), terms, &inquiry);
+                let ground = Ground::of(terms, |decided_at| inquiry.clocks(decided_at));
+                self.go_on(host, seen, leaf, &allow, ground)
+            }
+            Ok(Answer::Deny(deny)) => {
+                let terms = deny.terms.as_ref();
+                keep_lease(host, &self.plugin, &seen, leaf.as_ref(), terms, &inquiry);
+                host.count(deny.reason.map_or(Counter::DeniedOther, Counter::Outcome));
+                send(host, &deny.reply)
+            }
+            Ok(Answer::Incomplete(names)) => {
+                let inquiry = inquiry.complete(host, &self.plugin, &mut seen, names);
+                self.wait(host, inquiry, seen, leaf)
+            }
+            Err(fault) => self.refuse(host, seen.is_grpc(), &Fault::Answer(fault)),
+        }
+    }
+
+    /// The request waits for its answer, unless nobody could be asked.
+    fn wait<H: Host>(
+        &mut self,
+        host: &mut H,
+        inquiry: Result<Inquiry, Fault>,
+        seen: Seen,
+        leaf: Option<Fingerprint>,
+    ) -> Step {
+        match inquiry {
+            Ok(inquiry) => {
+                self.state = State::Asking(Box::new(Asking {
+                    inquiry,
+                    seen,
+                    leaf,
+                }));
+                Step::Wait
+            }
+            Err(fault) if self.plugin.lets_pass(&fault) => {
+                self.go_on_in_danger(host, seen, leaf, &fault)
+            }
+            Err(fault) => self.refuse(host, seen.is_grpc(), &fault),
+        }
+    }
+
+    fn go_on<H: Host>(
+        &mut self,
+        host: &mut H,
+        seen: Seen,
+        leaf: Option<Fingerprint>,
+        allow: &Allow,
+        ground: Ground,
+    ) -> Step {
+        if let Err(error) = rewrite(host, &seen, allow) {
+            return self.refuse(host, seen.is_grpc(), &Fault::Host(error));
         }
         host.count(Counter::Outcome(Reason::Allow));
-        self.state = State::Over {
-            keep_overrides: Some(allow.keep_overrides),
-        };
-        Step::GoOn
+        self.open(Open::new(
+            seen,
+            leaf,
+            allow.keep_overrides,
+            decision_id(allow),
+            ground,
+        ))
     }
 
     /// `danger_allow_on_error`: on, but as nobody, since nobody verified the caller.
-    fn go_on_in_danger<H: Host>(&mut self, host: &mut H, passage: &Passage, fault: &Fault) -> Step {
-        if let Err(error) = rewrite(host, passage, &Allow::default()) {
-            return self.refuse(host, passage.grpc, &Fault::Host(error));
+    fn go_on_in_danger<H: Host>(
+        &mut self,
+        host: &mut H,
+        seen: Seen,
+        leaf: Option<Fingerprint>,
+        fault: &Fault,
+    ) -> Step {
+        if let Err(error) = rewrite(host, &seen, &Allow::default()) {
+            return self.refuse(host, seen.is_grpc(), &Fault::Host(error));
         }
         host.count(Counter::Outcome(fault.reason()));
         host.count(Counter::DangerAllowed);
         let reason = fault.reason();
         let line = format!("{reason}, let through by danger_allow_on_error: {fault}");
         self.plugin.warn(host, &line);
-        self.state = State::Over {
-            keep_overrides: Some(false),
-        };
+        self.open(Open::new(seen, leaf, false, None, Ground::NONE))
+    }
+
+    fn open(&mut self, open: Open) -> Step {
+        self.state = State::Open(Box::new(open));
         Step::GoOn
     }
 
+    /// What comes of an open request that was decided anew.
+    fn after<H: Host>(&mut self, host: &mut H, open: Box<Open>, next: Next) {
+        match next {
+            Next::Stays => self.state = State::Open(open),
+            Next::Ends(reply) => {
+                host.count(Counter::StreamEnded);
+                send(host, &reply);
+            }
+            Next::Fails(fault) => {
+                host.count(Counter::StreamEnded);
+                self.tell(host, open.is_grpc(), &fault);
+            }
+        }
+    }
+
     fn refuse<H: Host>(&self, host: &mut H, grpc: bool, fault: &Fault) -> Step {
+        host.count(Counter::Outcome(fault.reason()));
+        self.tell(host, grpc, fault)
+    }
+
+    /// Answers that there is no decision, and says why in the proxy's log.
+    fn tell<H: Host>(&self, host: &mut H, grpc: bool, fault: &Fault) -> Step {
         let wall = host.wall_now();
         let (reason, decision) = (fault.reason(), self.plugin.ids().mint(host, wall));
         let decision = decision.as_str();
-        host.count(Counter::Outcome(reason));
         self.plugin
             .warn(host, &format!("{reason}, decision {decision}: {fault}"));
-        reply(host, &fault.reply(grpc, decision))
+        send(host, &fault.reply(grpc, decision))
     }
 }
 
-fn deny_with<H: Host>(host: &mut H, deny: &Deny) -> Step {
-    host.count(deny.reason.map_or(Counter::DeniedOther, Counter::Outcome));
-    reply(host, &deny.reply)
+/// Keeps what an answer leases, if the service stands at the revision that was decided by:
+/// an old answer may arrive after the news of a change, and servers may differ.
+fn keep_lease<H: Host>(
+    host: &mut H,
+    plugin: &Plugin,
+    seen: &Seen,
+    leaf: Option<&Fingerprint>,
+    terms: Option<&Terms>,
+    inquiry: &Inquiry,
+) {
+    let (Some(leaf), Some(terms)) = (leaf, terms) else {
+        return;
+    };
+    let callee = seen.callee();
+    let now = host.monotonic_now();
+    let announced = plugin.watches().announced(callee.name(), now);
+    if announced != Some(terms.revision) || seen.client_cert().is_forwarded() {
+        return;
+    }
+    match callee.take_lease(terms, leaf, inquiry.dispatched()) {
+        Ok(true) => {
+            host.count(Counter::Lease);
+            plugin.make_room_for_leases();
+        }
+        Ok(false) => {}
+        Err(error) => plugin.warn(host, &error.to_string()),
+    }
 }
 
-fn reply<H: Host>(host: &mut H, reply: &crate::Reply) -> Step {
+/// The id that the server gave its decision.
+fn decision_id(allow: &Allow) -> Option<DecisionId> {
+    let id = allow.edits.iter().rev().find_map(|edit| match edit {
+        Edit::Set(name, value) if name == headers::DECISION => Some(value),
+        _ => None,
+    });
+    id.and_then(|id| DecisionId::read(id))
+}
+
+fn send<H: Host>(host: &mut H, reply: &Reply) -> Step {
     if let Err(error) = host.reply(reply) {
         host.log(
             Level::Error,
@@ -347,6 +466,3 @@ fn resume<H: Host>(host: &mut H, step: &Step) {
         host.log(Level::Error, &format!("a request stays paused: {error}"));
     }
 }
-
-#[cfg(test)]
-mod tests;

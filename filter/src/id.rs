@@ -36,6 +36,12 @@ impl DecisionIds {
 }
 
 impl DecisionId {
+    /// The id that a server gave: a ULID too, so of the same length.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let text: &[u8; LENGTH] = text.try_into().ok()?;
+        str::from_utf8(text).ok().map(|_| Self(*text))
+    }
+
     fn of(millis: u64, number: u128) -> Self {
         let [.., a, b, c, d, e, f, g, h, i, j] = number.to_be_bytes();
         let high = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);

@@ -56,10 +56,9 @@ mod exchange;
 mod grpc_service;
 mod host;
 mod id;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "what notes decisions comes next")
-)]
+mod inquiry;
+mod lease;
+mod leased;
 mod ledger;
 #[cfg(any(target_arch = "wasm32", test))]
 mod pairs;

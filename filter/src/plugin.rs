@@ -11,6 +11,8 @@ use crate::{
     callee::Callee,
     contexts::TICK,
     id::DecisionIds,
+    lease::make_room,
+    refusal::Fault,
     watch::{MAX_CALLEES, News, Watches},
 };
 
@@ -82,6 +84,20 @@ impl Plugin {
     #[must_use]
     pub fn callees(&self) -> Vec<Rc<Callee>> {
         self.callees.borrow().clone()
+    }
+
+    /// Whether a request goes on although this is wrong.
+    pub(crate) fn lets_pass(&self, fault: &Fault) -> bool {
+        let in_danger = self
+            .config
+            .as_ref()
+            .is_ok_and(Config::danger_allow_on_error);
+        in_danger && fault.is_absence()
+    }
+
+    /// Drops leases until there is room for all of them.
+    pub(crate) fn make_room_for_leases(&self) {
+        make_room(&self.callees.borrow());
     }
 
     /// What the server announces of the services that this plugin stands in front of. Not

@@ -1,8 +1,8 @@
-//! What the filter answers by itself, for want of a decision.
+//! What the filter refuses by itself: by a lease, or for want of a decision.
 
 use std::{fmt, time::Duration};
 
-use callgate_policy::Reason;
+use callgate_policy::{Decision, Reason};
 use callgate_wire::problem::Problem;
 
 use crate::{HostError, Reply, answer::AnswerFault};
@@ -25,6 +25,8 @@ pub(crate) enum Fault {
         /// The time it had.
         after: Duration,
     },
+    /// Nobody said for `maxStale` whether an open request may go on.
+    Undecided,
     /// The answer makes no sense.
     Answer(AnswerFault),
     /// The call ended with a gRPC status that stands for no outcome.
@@ -35,34 +37,47 @@ impl Fault {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Misconfigured | Self::Host(_) => Reason::FilterMisconfigured,
-            Self::Unreachable { .. } => Reason::AuthzUnreachable,
+            Self::Unreachable { .. } | Self::Undecided => Reason::AuthzUnreachable,
             Self::Timeout { .. } => Reason::AuthzTimeout,
             Self::Answer(_) | Self::GrpcStatus(_) => Reason::AuthzProtocol,
         }
     }
 
+    /// Whether nobody answered, or not in time: what `danger_allow_on_error` is about.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Undecided | Self::Timeout { .. }
+        )
+    }
+
     /// The answer that a caller gets.
     pub(crate) fn reply(&self, grpc: bool, decision: &str) -> Reply {
-        let reason = self.reason();
-        let problem = Problem {
-            reason: reason.as_str(),
-            status: reason.http_status(),
-            decision,
-            policy: None,
-            owner: None,
-            help: None,
-        };
-        let told = problem.tell(grpc);
-        let headers = told.headers.into_iter();
-        Reply {
-            http_status: problem.status,
-            grpc_status: reason.grpc_status().unsigned_abs(),
-            headers: headers
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect(),
-            body: told.body,
-            details: format!("callgate_{reason}"),
-        }
+        reply(self.reason(), None, decision, grpc)
+    }
+}
+
+/// A refusal, as the server words it. `told` is what a verified caller may learn; `id` is
+/// the decision's.
+pub(crate) fn reply(reason: Reason, told: Option<&Decision<'_>>, id: &str, grpc: bool) -> Reply {
+    let problem = Problem {
+        reason: reason.as_str(),
+        status: reason.http_status(),
+        decision: id,
+        policy: told.and_then(|decision| decision.policy),
+        owner: told.and_then(|decision| decision.owner),
+        help: told.and_then(|decision| decision.help),
+    };
+    let told = problem.tell(grpc);
+    let headers = told.headers.into_iter();
+    Reply {
+        http_status: problem.status,
+        grpc_status: reason.grpc_status().unsigned_abs(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect(),
+        body: told.body,
+        details: format!("callgate_{reason}"),
     }
 }
 
@@ -73,6 +88,7 @@ impl fmt::Display for Fault {
             Self::Host(error) => error.fmt(f),
             Self::Unreachable { attempts } => write!(f, "no answer to {attempts} attempts"),
             Self::Timeout { after } => write!(f, "no answer within {after:?}"),
+            Self::Undecided => f.write_str("nobody says whether an open request may go on"),
             Self::Answer(fault) => fault.fmt(f),
             Self::GrpcStatus(status) => write!(f, "the Check ended with gRPC status {status}"),
         }

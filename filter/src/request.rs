@@ -1,117 +1,153 @@
-//! What the filter takes from a request: one look at its headers, and the Check
-//! that comes of it.
+//! What the filter takes from a request: one look at its headers, kept in one block for as
+//! long as the request is open.
 
-use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
+mod check;
+mod client_cert;
+mod kept;
+#[cfg(test)]
+mod tests;
 
-use callgate_wire::{
-    envoy::service::auth::v3::{
-        AttributeContext, CheckRequest,
-        attribute_context::{HttpRequest, Peer, Request},
-    },
-    headers,
-    problem::is_grpc,
-    wanted,
-    xfcc::{self, Xfcc},
-};
+use std::{borrow::Cow, rc::Rc};
 
+use callgate_wire::{headers, problem};
+
+pub(crate) use self::client_cert::{Change, ClientCert};
+use self::kept::{Kept, Piece};
 use crate::{
     Attribute, Host, HostError, Plugin, Section,
     callee::{Callee, Names},
 };
 
-/// The longest `Chain` that is sent as a hint: four certificates, the most that
-/// the server looks at, rarely reach 3 KiB each once URL-encoded.
-const MAX_CHAIN: usize = 16 * 1024;
-
 /// The longest `traceparent` (version 00 has 55 bytes; later ones may be longer).
 const MAX_TRACEPARENT: usize = 256;
 
-/// The headers of a request, as far as the filter cares.
-#[derive(Debug, Default)]
+/// As much of the host as a record keeps: a DNS name has at most 253 bytes.
+const MAX_HOST: usize = 512;
+
+/// The longest request line, with the headers beside it that rules and records know, which
+/// is decided by a lease: what a record keeps of it has to wait in memory.
+const MAX_LINE: usize = 16 * 1024;
+
+/// One request, as far as the filter cares.
+#[derive(Debug)]
 pub(crate) struct Seen {
-    method: Vec<u8>,
-    path: Vec<u8>,
-    authority: Vec<u8>,
-    scheme: Vec<u8>,
-    request_id: Vec<u8>,
-    content_type: Option<Vec<u8>>,
-    upgrade: Option<Vec<u8>>,
-    traceparent: Option<Vec<u8>>,
-    client_cert: Option<Vec<u8>>,
+    callee: Rc<Callee>,
+    kept: Kept,
+    method: Piece,
+    path: Piece,
+    authority: Piece,
+    scheme: Piece,
+    request_id: Piece,
+    content_type: Option<Piece>,
+    upgrade: Option<Piece>,
+    traceparent: Option<Piece>,
+    client_cert: Option<Piece>,
     /// Names that only Callgate or the proxy may set.
-    forged: Vec<Vec<u8>>,
+    forged: Vec<Piece>,
     /// Names by which the service could be told another method or URL.
-    overrides: Vec<Vec<u8>>,
-    /// The callee, if the proxy has a name for it; a proxy that fails to say is told of
-    /// later, when it is known whom a refusal is for.
-    callee: Option<Result<Rc<Callee>, HostError>>,
+    overrides: Vec<Piece>,
     more: More,
     #[cfg(feature = "test-trap")]
     trap: bool,
 }
 
-/// What is left to do to the headers when the request goes on, and whom a
-/// refusal is for.
+/// The proxy failed to show a request.
 #[derive(Debug)]
-pub(crate) struct Passage {
-    pub(crate) callee: Rc<Callee>,
-    /// Whether the caller speaks gRPC.
+pub(crate) struct Unseen {
+    /// Whether the caller speaks gRPC, as far as that is known.
     pub(crate) grpc: bool,
-    /// Present, and removed unless the service keeps them.
-    pub(crate) overrides: Vec<Vec<u8>>,
-    /// What happens to `x-forwarded-client-cert`.
-    pub(crate) client_cert: ClientCert,
+    pub(crate) error: HostError,
 }
 
-/// The change that leaves of `x-forwarded-client-cert` what the proxy itself said, and
-/// no `Chain`. If what others said is believed, the answer to the Check says so.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum ClientCert {
-    /// There is nothing else in it.
-    #[default]
-    Keep,
-    /// The same without it.
-    Replace(String),
-    /// There is only that in it, or it is not of the header's grammar, so that nobody
-    /// can tell.
-    Remove,
+/// Headers that are only sent because a decision reads them.
+#[derive(Debug, Default)]
+struct More {
+    names: Names,
+    /// Those of them that the request has, by their place.
+    found: Vec<(usize, Piece)>,
+}
+
+/// What rules and records know of a request. All of it is text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) method: &'a str,
+    /// With its query.
+    pub(crate) path: &'a str,
+    /// As much of it as a record keeps.
+    pub(crate) host: &'a str,
+    pub(crate) upgrade: Option<&'a str>,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
 }
 
 impl Seen {
     /// Looks at every header once.
     ///
-    /// `plugin` knows which other headers decisions about a callee may read.
-    pub(crate) fn read(host: &mut impl Host, plugin: &Plugin) -> Result<Self, HostError> {
+    /// `plugin` knows which headers decisions about a callee read besides.
+    pub(crate) fn read(host: &mut impl Host, plugin: &Plugin) -> Result<Self, Unseen> {
         let callee = host.attribute(Attribute::LocalUriSan);
-        let callee = callee.map(|name| plugin.callee(host, &text(name.unwrap_or_default())));
-        let wanted = callee.as_ref().map(|callee| callee.wanted());
-        let mut seen = Self {
-            more: More::new(wanted.unwrap_or_default()),
-            callee: Some(callee),
-            ..Self::default()
+        let (callee, failure) = match callee {
+            Ok(name) => (plugin.callee(host, &text(&name.unwrap_or_default())), None),
+            // Told when it is known whom the refusal is for.
+            Err(error) => (Rc::new(Callee::new("", [0; 16])), Some(error)),
         };
-        host.fields(Section::Headers, &mut |name, value| seen.note(name, value))?;
-        Ok(seen)
+        let mut seen = Self::new(callee);
+        let shown = host.fields(Section::Headers, &mut |name, value| seen.note(name, value));
+        match shown.err().or(failure) {
+            None => Ok(seen),
+            Some(error) => Err(Unseen {
+                grpc: seen.is_grpc(),
+                error,
+            }),
+        }
+    }
+
+    fn new(callee: Rc<Callee>) -> Self {
+        let more = More {
+            names: callee.wanted(),
+            found: Vec::new(),
+        };
+        Self {
+            callee,
+            kept: Kept::new(),
+            method: Piece::EMPTY,
+            path: Piece::EMPTY,
+            authority: Piece::EMPTY,
+            scheme: Piece::EMPTY,
+            request_id: Piece::EMPTY,
+            content_type: None,
+            upgrade: None,
+            traceparent: None,
+            client_cert: None,
+            forged: Vec::new(),
+            overrides: Vec::new(),
+            more,
+            #[cfg(feature = "test-trap")]
+            trap: false,
+        }
     }
 
     fn note(&mut self, name: &[u8], value: &[u8]) {
-        self.more.note(name, value);
+        self.more.note(&mut self.kept, name, value);
+        let kept = &mut self.kept;
         match name {
-            b":method" => value.clone_into(&mut self.method),
-            b":path" => value.clone_into(&mut self.path),
-            b":authority" => value.clone_into(&mut self.authority),
-            b":scheme" => value.clone_into(&mut self.scheme),
-            b"x-request-id" => value.clone_into(&mut self.request_id),
-            b"content-type" => join(&mut self.content_type, value),
-            b"upgrade" => join(&mut self.upgrade, value),
-            b"traceparent" => join(&mut self.traceparent, value),
-            b"x-forwarded-client-cert" => join(&mut self.client_cert, value),
+            b":method" => self.method = kept.add(value),
+            b":path" => self.path = kept.add(value),
+            b":authority" => self.authority = kept.add(value),
+            b":scheme" => self.scheme = kept.add(value),
+            b"x-request-id" => self.request_id = kept.add(value),
+            b"content-type" => self.content_type = Some(kept.join(self.content_type, value)),
+            b"upgrade" => self.upgrade = Some(kept.join(self.upgrade, value)),
+            b"traceparent" => self.traceparent = Some(kept.join(self.traceparent, value)),
+            b"x-forwarded-client-cert" => {
+                self.client_cert = Some(kept.join(self.client_cert, value));
+            }
             #[cfg(feature = "test-trap")]
             b"x-test-trap" => self.trap |= value == b"1",
             _ if headers::is_callgate(name) || headers::is_client_cert(name) => {
-                self.forged.push(name.to_owned());
+                self.forged.push(kept.add(name));
             }
-            _ if headers::overrides_request(name) => self.overrides.push(name.to_owned()),
+            _ if headers::overrides_request(name) => self.overrides.push(kept.add(name)),
             _ => {}
         }
     }
@@ -122,232 +158,112 @@ impl Seen {
         self.trap
     }
 
-    /// Names that only Callgate or the proxy may set; removed before the Check.
-    pub(crate) fn forged(&self) -> &[Vec<u8>] {
-        &self.forged
+    /// The service that is called.
+    pub(crate) fn callee(&self) -> &Callee {
+        &self.callee
+    }
+
+    /// Names that only Callgate or the proxy may set; removed before anything is decided.
+    pub(crate) fn forged(&self) -> impl Iterator<Item = &[u8]> {
+        self.forged.iter().map(|name| self.kept.get(*name))
+    }
+
+    /// Names that override method or URL; removed unless the service keeps them.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = &[u8]> {
+        self.overrides.iter().map(|name| self.kept.get(*name))
     }
 
     /// Whether Envoy answers this caller as gRPC: exactly `application/grpc` or
     /// `application/grpc+…`.
     pub(crate) fn is_grpc(&self) -> bool {
-        self.content_type.as_deref().is_some_and(is_grpc)
+        let content_type = self.content_type.map(|value| self.kept.get(value));
+        content_type.is_some_and(problem::is_grpc)
     }
 
     /// What goes along as the Check's own metadata.
-    pub(crate) fn traceparent(&self) -> Option<String> {
-        let value = self
-            .traceparent
-            .as_ref()
-            .filter(|value| value.len() <= MAX_TRACEPARENT)?;
-        let text = std::str::from_utf8(value).ok()?;
-        headers::is_value(value).then(|| text.to_owned())
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        let value = self.kept.get(self.traceparent?);
+        let sendable = value.len() <= MAX_TRACEPARENT && headers::is_value(value);
+        std::str::from_utf8(value).ok().filter(|_| sendable)
     }
 
-    /// The Check for this request, and what is left to do when it goes on.
-    ///
-    /// An attribute that the proxy has not is left out, and the server decides
-    /// without; one that it fails to read is an error.
-    pub(crate) fn into_check(
-        mut self,
-        host: &mut impl Host,
-    ) -> Result<(CheckRequest, Passage), HostError> {
-        let leaf = host.attribute(Attribute::PeerCertificate)?;
-        let callee = match self.callee.take() {
-            Some(callee) => callee?,
-            None => Rc::new(Callee::new("", [0; 16])),
+    /// `x-forwarded-client-cert`, as it came.
+    pub(crate) fn client_cert(&self) -> ClientCert<'_> {
+        ClientCert::read(self.client_cert.map(|value| self.kept.get(value)))
+    }
+
+    /// What a lease is asked about; None if it is not all text, or too long.
+    pub(crate) fn line(&self) -> Option<Line<'_>> {
+        let plain = |piece| std::str::from_utf8(self.kept.get(piece)).ok();
+        let optional = |piece: Option<Piece>| piece.map_or(Some(None), |it| plain(it).map(Some));
+        let line = Line {
+            method: plain(self.method)?,
+            path: plain(self.path)?,
+            host: beginning(plain(self.authority)?, MAX_HOST),
+            upgrade: optional(self.upgrade)?,
+            content_type: optional(self.content_type)?,
+            traceparent: self.traceparent(),
         };
-        let protocol = host.attribute(Attribute::Protocol)?;
-        let grpc = self.is_grpc();
-        let traceparent = self.traceparent();
-        let (client_cert, hint) = split_client_cert(self.client_cert);
-        let named = [
-            ("content-type", self.content_type.map(text)),
-            ("upgrade", self.upgrade.map(text)),
-            ("traceparent", traceparent),
-            (headers::CLIENT_CERT, hint),
-        ];
-        let mut headers: BTreeMap<String, String> = named
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect();
-        let context_extensions = self.more.tell(&mut headers);
-        let http = HttpRequest {
-            id: String::from_utf8(self.request_id).unwrap_or_default(),
-            method: text(self.method),
-            headers,
-            path: text(self.path),
-            host: text(self.authority),
-            scheme: text(self.scheme),
-            protocol: text(protocol.unwrap_or_default()),
+        let optional = [line.upgrade, line.content_type].into_iter().flatten();
+        let parts = [line.method, line.path].into_iter().chain(optional);
+        let length = parts.map(str::len).fold(0, usize::saturating_add);
+        (length <= MAX_LINE).then_some(line)
+    }
+
+    /// Looks for the headers `names` in place of those that were looked for before.
+    pub(crate) fn look_for(&mut self, host: &mut impl Host, names: Names) -> Result<(), HostError> {
+        self.more = More {
+            names,
+            found: Vec::new(),
         };
-        let source = Peer {
-            certificate: text(leaf.unwrap_or_default()),
-            ..Peer::default()
-        };
-        let destination = Peer {
-            principal: callee.name().to_owned(),
-            ..Peer::default()
-        };
-        let attributes = AttributeContext {
-            source: Some(source),
-            destination: Some(destination),
-            request: Some(Request {
-                time: None,
-                http: Some(http),
-            }),
-            context_extensions,
-        };
-        let passage = Passage {
-            callee,
-            grpc,
-            overrides: self.overrides,
-            client_cert,
-        };
-        Ok((
-            CheckRequest {
-                attributes: Some(attributes),
-            },
-            passage,
-        ))
+        let Self { more, kept, .. } = self;
+        host.fields(Section::Headers, &mut |name, value| {
+            more.note(kept, name, value);
+        })
     }
 }
 
-/// Adds to a Check the headers `names`, as far as the request has them.
-pub(crate) fn look_for(
-    host: &mut impl Host,
-    names: Names,
-    check: &mut CheckRequest,
-) -> Result<(), HostError> {
-    let mut more = More::new(names);
-    host.fields(Section::Headers, &mut |name, value| more.note(name, value))?;
-    if let Some(attributes) = &mut check.attributes {
-        let request = attributes.request.as_mut();
-        if let Some(http) = request.and_then(|request| request.http.as_mut()) {
-            attributes.context_extensions = more.tell(&mut http.headers);
-        }
+impl Line<'_> {
+    /// The path without its query.
+    pub(crate) fn path_only(&self) -> &str {
+        let split = self.path.split_once('?');
+        split.map_or(self.path, |(path, _)| path)
     }
-    Ok(())
-}
-
-/// Headers that are only sent because a decision reads them.
-#[derive(Debug, Default)]
-struct More {
-    names: Names,
-    /// Those of them that the request has.
-    found: BTreeMap<usize, Vec<u8>>,
 }
 
 impl More {
-    fn new(names: Names) -> Self {
-        Self {
-            names,
-            found: BTreeMap::new(),
-        }
-    }
-
-    fn note(&mut self, name: &[u8], value: &[u8]) {
+    fn note(&mut self, kept: &mut Kept, name: &[u8], value: &[u8]) {
         let mut names = self.names.iter();
-        if let Some(place) = names.position(|wanted| wanted.as_bytes() == name) {
-            let mut all = self.found.remove(&place);
-            join(&mut all, value);
-            self.found.extend(all.map(|all| (place, all)));
-        }
-    }
-
-    /// Adds what was found to the headers of a Check, and gives the context extensions
-    /// that say what was looked for.
-    fn tell(self, headers: &mut BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut not_utf8 = String::new();
-        for (place, value) in self.found {
-            let Some(name) = self.names.get(place) else {
-                continue;
-            };
-            match String::from_utf8(value) {
-                Ok(value) => {
-                    headers.insert(name.clone(), value);
-                }
-                Err(_) => {
-                    let comma = if not_utf8.is_empty() { "" } else { "," };
-                    not_utf8.push_str(comma);
-                    not_utf8.push_str(name);
-                }
-            }
-        }
-        let mut told = BTreeMap::from([(wanted::LOOKED_FOR.to_owned(), self.names.join(","))]);
-        if !not_utf8.is_empty() {
-            told.insert(wanted::NOT_UTF8.to_owned(), not_utf8);
-        }
-        told
-    }
-}
-
-/// Repeated headers are one, joined with `,` (RFC 9110 section 5.3).
-fn join(all: &mut Option<Vec<u8>>, value: &[u8]) {
-    match all {
-        None => *all = Some(value.to_owned()),
-        Some(all) => {
-            all.push(b',');
-            all.extend_from_slice(value);
+        let Some(place) = names.position(|wanted| wanted.as_bytes() == name) else {
+            return;
+        };
+        let known = self.found.iter_mut().find(|(found, _)| *found == place);
+        match known {
+            Some((_, all)) => *all = kept.join(Some(*all), value),
+            None => self.found.push((place, kept.add(value))),
         }
     }
 }
 
-/// The change for the service, and what the server is told: the two last elements, if
-/// there are two; else the `Chain`, if there is more than the leaf in it.
-fn split_client_cert(header: Option<Vec<u8>>) -> (ClientCert, Option<String>) {
-    let Some(header) = header else {
-        return (ClientCert::Keep, None);
-    };
-    let text = std::str::from_utf8(&header).unwrap_or(xfcc::UNREADABLE);
-    let Ok(header) = Xfcc::parse(text) else {
-        return (ClientCert::Remove, Some(xfcc::UNREADABLE.to_owned()));
-    };
-    let change = match xfcc::without_chains(header.own()) {
-        Some(rest) if rest == text => ClientCert::Keep,
-        Some(rest) => ClientCert::Replace(rest),
-        None => ClientCert::Remove,
-    };
-    let told = match (header.forwarded(), header.own()) {
-        (Some(forwarded), Some(own)) => Some(format!("{},{}", forwarded.to_text(), own.to_text())),
-        _ => header.chain().and_then(hint),
-    };
-    (change, told)
-}
-
-fn hint(chain: Cow<'_, str>) -> Option<String> {
-    // URL-encoded text has nothing in it that a quoted value would escape.
-    let sendable = chain.len() <= MAX_CHAIN && has_more_than_one(&chain);
-    (sendable && !chain.contains(['"', '\\'])).then(|| format!("Chain=\"{chain}\""))
-}
-
-/// Whether another certificate follows the first. Base 64 has no dash: the first
-/// one behind the opening line begins the closing line.
-fn has_more_than_one(chain: &str) -> bool {
-    let Some(body) = chain.strip_prefix("-----BEGIN%20CERTIFICATE-----") else {
-        return false;
-    };
-    let closing = body
-        .find('-')
-        .and_then(|at| body.get(at..))
-        .unwrap_or_default();
-    let after = closing.strip_prefix("-----END%20CERTIFICATE-----");
-    after.is_some_and(|after| after.contains("-----BEGIN%20CERTIFICATE-----"))
+/// At most `most` bytes of a text.
+fn beginning(text: &str, most: usize) -> &str {
+    let ends = (0..=most.min(text.len())).rev();
+    let end = ends.into_iter().find(|&end| text.is_char_boundary(end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 /// The text of some bytes. Bytes that are not UTF-8 become `%XX`, which the server
 /// takes for what it is: never the same as text that has them plain.
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| {
-        let mut text = String::new();
-        for chunk in error.as_bytes().utf8_chunks() {
-            text.push_str(chunk.valid());
-            for byte in chunk.invalid() {
-                text.push_str(&format!("%{byte:02X}"));
-            }
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("%{byte:02X}"));
         }
-        text
-    })
+    }
+    Cow::Owned(text)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,28 +4,41 @@ use callgate_wire::headers;
 
 use crate::{
     Allow, Edit, Host, HostError, Section,
-    request::{ClientCert, Passage},
+    request::{Change, Seen},
 };
 
 /// What changes in the headers of a request that goes on: what the caller may not
 /// send goes first, so that the answer has the last word.
-pub(crate) fn rewrite<H: Host>(
+pub(crate) fn rewrite<H: Host>(host: &mut H, seen: &Seen, allow: &Allow) -> Result<(), HostError> {
+    clean(host, seen, allow.keep_overrides)?;
+    allow.edits.iter().try_for_each(|edit| apply(host, edit))
+}
+
+/// The same for a request that a lease lets go on.
+pub(crate) fn name_caller<H: Host>(
     host: &mut H,
-    passage: &Passage,
-    allow: &Allow,
+    seen: &Seen,
+    keep_overrides: bool,
+    caller: &str,
+    decision: &str,
 ) -> Result<(), HostError> {
-    if !allow.keep_overrides {
-        for name in &passage.overrides {
+    clean(host, seen, keep_overrides)?;
+    host.set_header(headers::CALLER.as_bytes(), caller.as_bytes())?;
+    host.set_header(headers::DECISION.as_bytes(), decision.as_bytes())
+}
+
+fn clean<H: Host>(host: &mut H, seen: &Seen, keep_overrides: bool) -> Result<(), HostError> {
+    if !keep_overrides {
+        for name in seen.overrides() {
             host.remove(Section::Headers, name)?;
         }
     }
     let client_cert = headers::CLIENT_CERT.as_bytes();
-    match &passage.client_cert {
-        ClientCert::Keep => {}
-        ClientCert::Replace(value) => host.set_header(client_cert, value.as_bytes())?,
-        ClientCert::Remove => host.remove(Section::Headers, client_cert)?,
+    match seen.client_cert().change() {
+        Change::Keep => Ok(()),
+        Change::Replace(value) => host.set_header(client_cert, value.as_bytes()),
+        Change::Remove => host.remove(Section::Headers, client_cert),
     }
-    allow.edits.iter().try_for_each(|edit| apply(host, edit))
 }
 
 fn apply<H: Host>(host: &mut H, edit: &Edit) -> Result<(), HostError> {

@@ -35,6 +35,8 @@ pub enum AnswerFault {
     ResponseHeaders,
     /// `overrideHeaders` with a value other than `Keep`.
     OverrideHeaders,
+    /// It says how long it stands in words that make no sense.
+    Terms,
     /// It asks for headers that no filter tells.
     WantedHeaders,
     /// It asks again for headers that it was told.
@@ -61,6 +63,7 @@ impl fmt::Display for AnswerFault {
             Self::OverrideHeaders => {
                 f.write_str("the answer's `overrideHeaders` is something else than `Keep`")
             }
+            Self::Terms => f.write_str("the answer's terms cannot be read"),
             Self::WantedHeaders => f.write_str("the answer asks for headers that are not told"),
             Self::AskedInCircles => f.write_str("the answer asks for headers that it was told"),
         }

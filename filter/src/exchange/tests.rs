@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use callgate_policy::Reason;
 use callgate_wire::{
     envoy::{
         config::core::v3::{HeaderValue, HeaderValueOption},
@@ -11,12 +14,14 @@ use callgate_wire::{
     headers, wanted,
 };
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
-use crate::{fake::FakeHost, watch::MAX_CALLEES};
+use crate::{fake::FakeHost, inquiry::TIMER_SLACK, watch::MAX_CALLEES};
 
 const CALL: CallId = CallId(1);
 const RETRY: CallId = CallId(2);
+const UNAVAILABLE: u32 = 14;
 
 fn exchange(json: &str) -> Exchange {
     Exchange::new(Rc::new(Plugin::new(json.as_bytes())))
@@ -127,7 +132,11 @@ fn own_reason(host: &FakeHost) -> String {
             .iter()
             .any(|(level, line)| *level == Level::Warn && line.contains(&decision))
     );
-    assert_eq!(host.counted.len(), 1);
+    let outcomes = host
+        .counted
+        .iter()
+        .filter(|one| !matches!(one, Counter::LeaseMiss));
+    assert_eq!(outcomes.count(), 1);
     value("x-callgate-reason")
 }
 
@@ -215,7 +224,10 @@ fn an_allowed_call_goes_on_with_who_called() {
         ["spiffe://example.org/ns/shop/sa/web"]
     );
     assert_eq!(host.values("x-callgate-decision"), ["01D"]);
-    assert_eq!(host.counted, [Counter::Outcome(Reason::Allow)]);
+    assert_eq!(
+        host.counted,
+        [Counter::LeaseMiss, Counter::Outcome(Reason::Allow)]
+    );
     assert!(host.lines.is_empty());
 }
 
@@ -227,7 +239,10 @@ fn a_refused_call_gets_the_server_s_words() {
     let reply = &host.replies[0];
     assert_eq!((reply.http_status, reply.grpc_status), (403, 7));
     assert_eq!(reply.details, "callgate_no-rule");
-    assert_eq!(host.counted, [Counter::Outcome(Reason::NoRule)]);
+    assert_eq!(
+        host.counted,
+        [Counter::LeaseMiss, Counter::Outcome(Reason::NoRule)]
+    );
 }
 
 #[test]
@@ -499,7 +514,11 @@ fn danger_covers_unreachable_and_timeout_and_goes_on_as_nobody() {
         assert_eq!(host.values("x-forwarded-client-cert"), ["By=a"]);
         assert_eq!(
             host.counted,
-            [Counter::Outcome(reason), Counter::DangerAllowed]
+            [
+                Counter::LeaseMiss,
+                Counter::Outcome(reason),
+                Counter::DangerAllowed
+            ]
         );
         assert!(host.lines[0].1.contains("danger_allow_on_error"));
     }
@@ -721,7 +740,13 @@ fn headers_that_a_decision_reads_are_sent_when_asked_for_and_from_then_on() {
     host.headers.push(("x-bytes".to_owned(), vec![0xff]));
     let mut first = Exchange::new(Rc::clone(&plugin));
     assert_eq!(first.request_headers(&mut host), Flow::Pause);
-    assert_eq!(told(&host, 0), (vec![], vec![pair("callgate.headers", "")]));
+    assert_eq!(
+        told(&host, 0),
+        (
+            vec![],
+            vec![pair("callgate.headers", ""), pair("callgate.terms", "1")]
+        )
+    );
 
     let names = ["x-purpose", "x-list", "x-bytes", "x-absent"];
     first.answered(&mut host, CALL, &incomplete(&names).encode_to_vec());
@@ -734,6 +759,7 @@ fn headers_that_a_decision_reads_are_sent_when_asked_for_and_from_then_on() {
         vec![
             pair("callgate.headers", "x-purpose,x-list,x-bytes,x-absent"),
             pair("callgate.headers-not-utf8", "x-bytes"),
+            pair("callgate.terms", "1"),
         ],
     );
     assert_eq!(told(&host, 1), full);
@@ -757,7 +783,13 @@ fn what_one_service_wants_another_is_not_asked_for() {
     host.header("x-purpose", "reporting");
     host.callee = Some(b"spiffe://example.org/ns/shop/sa/mail".to_vec());
     let _ = Exchange::new(Rc::clone(&plugin)).request_headers(&mut host);
-    assert_eq!(told(&host, 0), (vec![], vec![pair("callgate.headers", "")]));
+    assert_eq!(
+        told(&host, 0),
+        (
+            vec![],
+            vec![pair("callgate.headers", ""), pair("callgate.terms", "1")]
+        )
+    );
     assert_eq!(
         *plugin.callee(fake, orders).wanted(),
         ["x-purpose".to_owned()]

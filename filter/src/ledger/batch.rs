@@ -25,6 +25,11 @@ impl NotedCaller {
             place: Cell::new((0, 0)),
         }
     }
+
+    /// Bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.encoded.len()
+    }
 }
 
 /// What stands above each batch.

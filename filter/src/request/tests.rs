@@ -1,9 +1,7 @@
-use proptest::prelude::*;
-
 use super::*;
 
-fn client_cert(header: &[u8]) -> (ClientCert, Option<String>) {
-    split_client_cert(Some(header.to_owned()))
+fn seen() -> Seen {
+    Seen::new(Rc::new(Callee::new("", [0; 16])))
 }
 
 #[test]
@@ -16,87 +14,38 @@ fn grpc_as_envoy_sees_it() {
         ("application/grpc,text/plain", false),
         ("Application/grpc", false),
     ] {
-        let mut seen = Seen::default();
+        let mut seen = seen();
         seen.note(b"content-type", value.as_bytes());
         assert_eq!(seen.is_grpc(), wanted, "{value}");
     }
-    assert!(!Seen::default().is_grpc());
+    assert!(!seen().is_grpc());
 }
 
 #[test]
 fn repeated_headers_are_joined() {
-    let mut seen = Seen::default();
-    seen.note(b"content-type", b"application/grpc");
-    seen.note(b"content-type", b"text/plain");
-    assert_eq!(seen.content_type.unwrap(), b"application/grpc,text/plain");
-}
-
-#[test]
-fn a_chain_is_a_hint_only_beyond_the_leaf_and_never_goes_upstream() {
-    let one = "-----BEGIN%20CERTIFICATE-----%0AMII%3D%0A-----END%20CERTIFICATE-----%0A";
-    let two = format!("{one}{one}");
-    assert_eq!(
-        client_cert(format!("By=x;Chain=\"{one}\"").as_bytes()),
-        (ClientCert::Replace("By=x".to_owned()), None)
-    );
-    assert_eq!(
-        client_cert(format!("Chain=\"{two}\"").as_bytes()),
-        (ClientCert::Remove, Some(format!("Chain=\"{two}\"")))
-    );
-    assert_eq!(client_cert(b"By=x;URI=y"), (ClientCert::Keep, None));
-    assert_eq!(
-        client_cert(format!("Chain=\"{}\"", two.repeat(200)).as_bytes()),
-        (ClientCert::Remove, None)
-    );
-    assert_eq!(
-        client_cert(format!("Chain=\"{two}\\\"\"").as_bytes()),
-        (ClientCert::Remove, None)
-    );
-}
-
-#[test]
-fn a_client_cert_header_that_cannot_be_read_is_removed_and_the_server_told() {
-    for header in [
-        &b"Chain=\"open"[..],
-        b"nonsense",
-        b"",
-        b"By=\xff;Chain=x",
-        b"A=1,,B=2",
-        b"A=1,",
-    ] {
-        assert_eq!(
-            client_cert(header),
-            (ClientCert::Remove, Some("unreadable".to_owned())),
-            "{header:?}"
-        );
+    let mut seen = seen();
+    for value in ["application/grpc", "text/plain", "x/y"] {
+        seen.note(b"content-type", value.as_bytes());
+        seen.note(b"x-other", b"between");
     }
-}
-
-#[test]
-fn what_others_say_of_a_certificate_goes_to_the_server_and_not_to_the_service() {
-    let (change, told) = client_cert(b"A=0,By=g;Chain=\"x\",By=s;Hash=1;Chain=y;URI=g");
-    assert_eq!(change, ClientCert::Replace("By=s;Hash=1;URI=g".to_owned()));
-    let told = told.unwrap();
-    assert_eq!(told, "By=g;Chain=\"x\",By=s;Hash=1;Chain=y;URI=g");
-    assert_eq!(
-        client_cert(b"By=g,Chain=y"),
-        (ClientCert::Remove, Some("By=g,Chain=y".to_owned()))
-    );
+    let line = seen.line().unwrap();
+    assert_eq!(line.content_type, Some("application/grpc,text/plain,x/y"));
 }
 
 #[test]
 fn a_client_cert_header_in_another_spelling_is_forged() {
-    let mut seen = Seen::default();
+    let mut seen = seen();
     seen.note(b"x_forwarded_client_cert", b"By=x");
     seen.note(b"x-forwarded-client-cert", b"By=y");
-    assert_eq!(seen.forged(), [b"x_forwarded_client_cert".to_vec()]);
-    assert_eq!(seen.client_cert.unwrap(), b"By=y");
+    let forged: Vec<&[u8]> = seen.forged().collect();
+    assert_eq!(forged, [b"x_forwarded_client_cert"]);
+    assert_eq!(seen.client_cert().change(), Change::Keep);
 }
 
 #[test]
 fn bytes_that_are_not_text_are_spelled_out() {
-    assert_eq!(text(b"/caf\xe9/\xc3\xa9".to_vec()), "/caf%E9/é");
-    assert_eq!(text(b"/plain".to_vec()), "/plain");
+    assert_eq!(text(b"/caf\xe9/\xc3\xa9"), "/caf%E9/é");
+    assert_eq!(text(b"/plain"), "/plain");
 }
 
 #[test]
@@ -106,27 +55,36 @@ fn a_trace_that_could_not_be_metadata_stays_behind() {
         (b"a\x01", false),
         (b"\xff", false),
     ] {
-        let mut seen = Seen::default();
+        let mut seen = seen();
         seen.note(b"traceparent", value);
         assert_eq!(seen.traceparent().is_some(), kept, "{value:?}");
     }
-    let mut seen = Seen::default();
+    let mut seen = seen();
     seen.note(b"traceparent", &[b'0'; MAX_TRACEPARENT + 1]);
     assert_eq!(seen.traceparent(), None);
 }
 
-proptest! {
-    #[test]
-    fn no_chain_survives(header in prop::collection::vec(any::<u8>(), 0..64)) {
-        match client_cert(&header).0 {
-            ClientCert::Remove => {}
-            ClientCert::Replace(rest) => {
-                prop_assert_eq!(client_cert(rest.as_bytes()).0, ClientCert::Keep);
-            }
-            ClientCert::Keep => {
-                let text = String::from_utf8(header).unwrap();
-                prop_assert_eq!(Xfcc::parse(&text).unwrap().chain(), None);
-            }
+#[test]
+fn a_lease_is_asked_about_text_of_a_bounded_length() {
+    let of = |headers: &[(&str, &[u8])]| {
+        let mut seen = seen();
+        for (name, value) in headers {
+            seen.note(name.as_bytes(), value);
         }
+        seen.line().map(|line| (line.path.len(), line.host.len()))
+    };
+    assert_eq!(
+        of(&[(":path", b"/a?b"), (":authority", b"h")]),
+        Some((4, 1))
+    );
+    for name in [":method", ":path", ":authority", "upgrade", "content-type"] {
+        assert_eq!(of(&[(name, b"\xff")]), None, "{name}");
     }
+    let long = vec![b'/'; MAX_LINE];
+    assert_eq!(of(&[(":path", &long)]), Some((MAX_LINE, 0)));
+    assert_eq!(of(&[(":path", &long), ("upgrade", b"x")]), None);
+    assert_eq!(of(&[(":authority", &long)]), Some((0, MAX_HOST)));
+    let wide = "é".repeat(MAX_HOST);
+    let (_, host) = of(&[(":authority", format!("a{wide}").as_bytes())]).unwrap();
+    assert_eq!(host, MAX_HOST - 1);
 }

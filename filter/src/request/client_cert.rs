@@ -1,0 +1,196 @@
+//! `x-forwarded-client-cert`: what the service gets of it, and what the server is told.
+
+use std::borrow::Cow;
+
+use callgate_wire::xfcc::{self, Xfcc};
+
+/// The longest `Chain` that is sent as a hint: four certificates, the most that
+/// the server looks at, rarely reach 3 KiB each once URL-encoded.
+const MAX_CHAIN: usize = 16 * 1024;
+
+/// The header of a request, read.
+#[derive(Debug)]
+pub(crate) enum ClientCert<'a> {
+    /// There is none.
+    Absent,
+    /// It is of the grammar.
+    Read { text: &'a str, header: Xfcc<'a> },
+    /// It is not, so that nobody can tell what is in it.
+    Unreadable,
+}
+
+/// The change that leaves of the header what the proxy itself said, and no `Chain`. If
+/// what others said is believed, the answer to the Check says so.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// There is nothing else in it.
+    Keep,
+    /// The same without it.
+    Replace(String),
+    /// There is only that in it, or nobody can tell.
+    Remove,
+}
+
+impl<'a> ClientCert<'a> {
+    pub(crate) fn read(header: Option<&'a [u8]>) -> Self {
+        let Some(header) = header else {
+            return Self::Absent;
+        };
+        let text = std::str::from_utf8(header).unwrap_or(xfcc::UNREADABLE);
+        match Xfcc::parse(text) {
+            Ok(header) => Self::Read { text, header },
+            Err(_) => Self::Unreadable,
+        }
+    }
+
+    /// Whether it may be about more than this connection: then it takes the server to say
+    /// who calls.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        match self {
+            Self::Absent => false,
+            Self::Read { header, .. } => header.forwarded().is_some(),
+            Self::Unreadable => true,
+        }
+    }
+
+    /// What happens to it before the service.
+    pub(crate) fn change(&self) -> Change {
+        match self {
+            Self::Absent => Change::Keep,
+            Self::Read { text, header } => match xfcc::without_chains(header.own()) {
+                Some(rest) if rest == *text => Change::Keep,
+                Some(rest) => Change::Replace(rest),
+                None => Change::Remove,
+            },
+            Self::Unreadable => Change::Remove,
+        }
+    }
+
+    /// What the server is told: the two last elements, if there are two; else the `Chain`,
+    /// if there is more than the leaf in it.
+    pub(crate) fn told(&self) -> Option<String> {
+        match self {
+            Self::Absent => None,
+            Self::Read { header, .. } => match (header.forwarded(), header.own()) {
+                (Some(forwarded), Some(own)) => {
+                    Some(format!("{},{}", forwarded.to_text(), own.to_text()))
+                }
+                _ => header.chain().and_then(hint),
+            },
+            Self::Unreadable => Some(xfcc::UNREADABLE.to_owned()),
+        }
+    }
+}
+
+fn hint(chain: Cow<'_, str>) -> Option<String> {
+    // URL-encoded text has nothing in it that a quoted value would escape.
+    let sendable = chain.len() <= MAX_CHAIN && has_more_than_one(&chain);
+    (sendable && !chain.contains(['"', '\\'])).then(|| format!("Chain=\"{chain}\""))
+}
+
+/// Whether another certificate follows the first. Base 64 has no dash: the first
+/// one behind the opening line begins the closing line.
+fn has_more_than_one(chain: &str) -> bool {
+    let Some(body) = chain.strip_prefix("-----BEGIN%20CERTIFICATE-----") else {
+        return false;
+    };
+    let closing = body
+        .find('-')
+        .and_then(|at| body.get(at..))
+        .unwrap_or_default();
+    let after = closing.strip_prefix("-----END%20CERTIFICATE-----");
+    after.is_some_and(|after| after.contains("-----BEGIN%20CERTIFICATE-----"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client_cert(header: &[u8]) -> (Change, Option<String>) {
+        let header = ClientCert::read(Some(header));
+        (header.change(), header.told())
+    }
+
+    #[test]
+    fn a_chain_is_a_hint_only_beyond_the_leaf_and_never_goes_upstream() {
+        let one = "-----BEGIN%20CERTIFICATE-----%0AMII%3D%0A-----END%20CERTIFICATE-----%0A";
+        let two = format!("{one}{one}");
+        assert_eq!(
+            client_cert(format!("By=x;Chain=\"{one}\"").as_bytes()),
+            (Change::Replace("By=x".to_owned()), None)
+        );
+        assert_eq!(
+            client_cert(format!("Chain=\"{two}\"").as_bytes()),
+            (Change::Remove, Some(format!("Chain=\"{two}\"")))
+        );
+        assert_eq!(client_cert(b"By=x;URI=y"), (Change::Keep, None));
+        assert_eq!(
+            client_cert(format!("Chain=\"{}\"", two.repeat(200)).as_bytes()),
+            (Change::Remove, None)
+        );
+        assert_eq!(
+            client_cert(format!("Chain=\"{two}\\\"\"").as_bytes()),
+            (Change::Remove, None)
+        );
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_removed_and_the_server_told() {
+        for header in [
+            &b"Chain=\"open"[..],
+            b"nonsense",
+            b"",
+            b"By=\xff;Chain=x",
+            b"A=1,,B=2",
+            b"A=1,",
+        ] {
+            assert_eq!(
+                client_cert(header),
+                (Change::Remove, Some("unreadable".to_owned())),
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_others_say_goes_to_the_server_and_not_to_the_service() {
+        let (change, told) = client_cert(b"A=0,By=g;Chain=\"x\",By=s;Hash=1;Chain=y;URI=g");
+        assert_eq!(change, Change::Replace("By=s;Hash=1;URI=g".to_owned()));
+        let told = told.unwrap();
+        assert_eq!(told, "By=g;Chain=\"x\",By=s;Hash=1;Chain=y;URI=g");
+        assert_eq!(
+            client_cert(b"By=g,Chain=y"),
+            (Change::Remove, Some("By=g,Chain=y".to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_is_about_more_than_this_connection() {
+        for (header, forwarded) in [
+            (Some(&b"By=x;URI=y"[..]), false),
+            (Some(b"By=g,By=x"), true),
+            (Some(b"nonsense"), true),
+            (None, false),
+        ] {
+            assert_eq!(ClientCert::read(header).is_forwarded(), forwarded);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_chain_survives(header in prop::collection::vec(any::<u8>(), 0..64)) {
+            match client_cert(&header).0 {
+                Change::Remove => {}
+                Change::Replace(rest) => {
+                    prop_assert_eq!(client_cert(rest.as_bytes()).0, Change::Keep);
+                }
+                Change::Keep => {
+                    let text = String::from_utf8(header).unwrap();
+                    prop_assert_eq!(Xfcc::parse(&text).unwrap().chain(), None);
+                }
+            }
+        }
+    }
+}
