@@ -1,9 +1,9 @@
 //! The decision: deny rules first, then allow rules, else no.
 
 #[cfg(test)]
-mod agreement;
+pub(crate) mod agreement;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 #[cfg(feature = "documents")]
 mod shadow;

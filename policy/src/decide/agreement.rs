@@ -150,9 +150,9 @@ fn request() -> impl Strategy<Value = RequestText> {
 
 /// What takes a request into the reach of a rule, or of two: which rule's caller and
 /// which rule's operation it takes on, and what captures stand for.
-type Aim = (Option<Index>, Option<Index>, bool);
+pub(crate) type Aim = (Option<Index>, Option<Index>, bool);
 
-fn requests() -> impl Strategy<Value = Vec<(RequestText, Aim)>> {
+pub(crate) fn requests() -> impl Strategy<Value = Vec<(RequestText, Aim)>> {
     vec(
         (
             request(),
@@ -176,7 +176,7 @@ fn instance(pattern: &str, value: bool) -> String {
         .fold(text, |text, name| text.replace(name, value))
 }
 
-fn aimed(mut request: RequestText, aim: &Aim, world: &World) -> RequestText {
+pub(crate) fn aimed(mut request: RequestText, aim: &Aim, world: &World) -> RequestText {
     let rules: Vec<_> = world.rules().collect();
     let (caller, operation, value) = aim;
     if let Some(rule) = caller
@@ -219,17 +219,17 @@ fn aimed(mut request: RequestText, aim: &Aim, world: &World) -> RequestText {
 }
 
 #[derive(Clone, Debug)]
-struct World {
-    ignore_slash: bool,
-    mesh_deny: Vec<RuleText>,
-    deny: Vec<RuleText>,
-    allow: Vec<RuleText>,
-    mesh_allow: Vec<RuleText>,
+pub(crate) struct World {
+    pub(crate) ignore_slash: bool,
+    pub(crate) mesh_deny: Vec<RuleText>,
+    pub(crate) deny: Vec<RuleText>,
+    pub(crate) allow: Vec<RuleText>,
+    pub(crate) mesh_allow: Vec<RuleText>,
     /// With rules that no request matches, so many that every index is in use.
-    crowded: bool,
+    pub(crate) crowded: bool,
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub(crate) fn world() -> impl Strategy<Value = World> {
     let parts = (
         any::<bool>(),
         rules(1),
@@ -281,7 +281,7 @@ impl World {
         all.map(|rule| spec(rule, self.options())).collect()
     }
 
-    fn service(&self) -> ServiceSpec {
+    pub(crate) fn service(&self) -> ServiceSpec {
         let deny = self.deny.iter().map(|rule| RuleText {
             expired: false,
             ..rule.clone()
@@ -297,6 +297,10 @@ impl World {
     }
 
     fn build_with(&self, service: ServiceSpec, trust: TrustSpec) -> PolicySet {
+        set(Some(self.mesh(trust)), vec![service])
+    }
+
+    pub(crate) fn mesh(&self, trust: TrustSpec) -> MeshSpec {
         let deny = self.mesh_deny.iter().map(|rule| RuleText {
             expired: false,
             ..rule.clone()
@@ -307,11 +311,10 @@ impl World {
             .iter()
             .map(|rule| spec(rule, self.options()))
             .collect();
-        let mesh = MeshSpec {
+        MeshSpec {
             trust,
             ..mesh(allow, deny)
-        };
-        set(Some(mesh), vec![service])
+        }
     }
 
     /// The reference's answer: the reason, and the rule's document and name.
@@ -358,7 +361,11 @@ fn ask<'p>(set: &'p PolicySet, text: &RequestText, now: Timestamp) -> Decision<'
 }
 
 impl RequestText {
-    fn request<'a>(&'a self, caller: &'a SpiffeId, service: &'a SpiffeId) -> Request<'a> {
+    pub(crate) fn request<'a>(
+        &'a self,
+        caller: &'a SpiffeId,
+        service: &'a SpiffeId,
+    ) -> Request<'a> {
         Request {
             caller: crate::Caller::Verified(caller),
             service: Some(service),
@@ -373,7 +380,7 @@ impl RequestText {
 }
 
 /// The paths of an alias.
-fn alias_path() -> impl Strategy<Value = String> {
+pub(crate) fn alias_path() -> impl Strategy<Value = String> {
     let parts = (vec(select(vec!["a", "b", "*"]), 0..3), prop::bool::ANY);
     parts.prop_map(|(segments, tail)| {
         let path: String = segments.iter().map(|one| format!("/{one}")).collect();
@@ -387,7 +394,7 @@ fn alias_path() -> impl Strategy<Value = String> {
 
 /// Callers of other.org with these paths have a name in example.org, and `gateway` may
 /// assert anybody.
-fn trust(paths: &[String], gateway: Option<&str>) -> TrustSpec {
+pub(crate) fn trust(paths: &[String], gateway: Option<&str>) -> TrustSpec {
     let everyone = ["/**", "spiffe://other.org/**"].map(caller).to_vec();
     TrustSpec {
         aliases: vec![AliasSpec {

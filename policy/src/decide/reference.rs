@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// A rule as a document has it. An entry of `from` is a list of patterns: one, or the
 /// members of a group.
 #[derive(Clone, Debug)]
-pub(super) struct RuleText {
+pub(crate) struct RuleText {
     pub(super) name: String,
     pub(super) from: Vec<Vec<String>>,
     pub(super) to: Vec<String>,
@@ -15,8 +15,8 @@ pub(super) struct RuleText {
 
 /// A request as its parts.
 #[derive(Clone, Debug)]
-pub(super) struct RequestText {
-    pub(super) caller: String,
+pub(crate) struct RequestText {
+    pub(crate) caller: String,
     pub(super) method: String,
     pub(super) path: String,
     pub(super) upgrade: Option<String>,

@@ -9,6 +9,9 @@
 //! A slice is a small [`PolicySet`], decided by the same code. What it cannot know, it does
 //! not guess: conditions are for the server, and so is what only Shadow lets pass.
 
+#[cfg(test)]
+#[cfg(feature = "documents")]
+mod agreement;
 mod cut;
 mod encoded;
 mod read;
