@@ -17,6 +17,7 @@ mod mutate;
 mod path;
 mod policy_test;
 mod rule;
+mod slice;
 mod trust_bundle;
 mod xfcc;
 
@@ -33,5 +34,6 @@ pub use mutate::Corpus;
 pub use path::path;
 pub use policy_test::policy_test;
 pub use rule::rule;
+pub use slice::slice;
 pub use trust_bundle::trust_bundle;
 pub use xfcc::client_cert_header;

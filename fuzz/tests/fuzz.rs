@@ -51,4 +51,5 @@ fuzz! {
     check_request: 1_000 inputs,
     trust_bundle: 1_000 inputs,
     decision_log: 2_000 inputs,
+    slice: 2_000 inputs,
 }
