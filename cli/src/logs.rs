@@ -114,7 +114,7 @@ mod tests {
             }
             assert_eq!(record.verdict, written.verdict);
             assert_eq!(record.reason, written.reason);
-            assert!(!record.enforced && !record.leased && record.grpc);
+            assert!(!record.enforced && record.grpc);
             assert_eq!(record.rule.as_deref(), Some("guard"));
             assert_eq!(record.policy.as_deref(), Some("orders.yaml:7"));
             assert_eq!(record.source.id.as_deref(), Some(leaf.id));

@@ -452,6 +452,10 @@ fn a_recorded_decision_is_told_again() {
             "GET",
         )
         .replace("\"path\"", "\"revocation\": \"leaked-key\", \"path\""),
+        record("01JD8M3Q0000000000000000FF", "Deny", "no-rule", "DELETE").replace(
+            "\"leased\":false",
+            "\"leased\":true,\"rechecks\":\"01JD8M3Q0000000000000000AA\"",
+        ),
     ]
     .join("\n");
     let dir = directory(&[("policies/orders.yaml", ORDERS), ("decisions.jsonl", &log)]);
@@ -467,6 +471,12 @@ The policies in `policies` say the same of it:
 DENIED no-rule   spiffe://example.org/ns/shop/sa/checkout → …/sa/orders   DELETE /orders/7
 No rule allows this. ";
     assert!(same.stdout.starts_with(expected), "{same:?}");
+    let leased = explain("01JD8M3Q0000000000000000FF");
+    let expected = "\
+recorded: DENIED no-rule   2026-11-22T12:00:00Z   decision 01JD8M3Q0000000000000000FF   revision r1   by a lease
+of a stream that was open, let in by decision 01JD8M3Q0000000000000000AA
+The policies in";
+    assert!(leased.stdout.starts_with(expected), "{leased:?}");
     assert_eq!(same.code, Some(1));
     let other = explain("01JD8M3Q0000000000000000BB");
     assert!(

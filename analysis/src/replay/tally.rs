@@ -30,6 +30,11 @@ pub struct Replayed {
     pub records: u64,
     /// Records outside of the window.
     pub outside: u64,
+    /// Those of the records that proxies decided by leases.
+    pub leased: u64,
+    /// Those of the records that decided a call anew whose stream was open: the call is
+    /// recorded before.
+    pub rechecks: u64,
     /// Times of the first and of the last record, by their times.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Records whose outcome is as it was.
@@ -115,6 +120,8 @@ impl Tally {
     ) {
         let replayed = &mut self.replayed;
         replayed.records += 1;
+        replayed.leased += u64::from(record.leased);
+        replayed.rechecks += u64::from(record.rechecks.is_some());
         replayed.span = join(replayed.span, Some((record.time, record.time)));
         match again {
             Err(why) => {
@@ -205,6 +212,8 @@ impl Replayed {
     fn merge(&mut self, other: Self) {
         self.records += other.records;
         self.outside += other.outside;
+        self.leased += other.leased;
+        self.rechecks += other.rechecks;
         self.span = join(self.span, other.span);
         self.unchanged += other.unchanged;
         self.other_reason += other.other_reason;

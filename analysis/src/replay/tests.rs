@@ -180,6 +180,25 @@ fn what_cannot_be_decided_again_is_no_pass() {
 }
 
 #[test]
+fn what_proxies_decided_and_what_was_decided_anew_is_counted() {
+    let set = orders("Enforce", READS);
+    let leased = |rechecks: Option<&str>| {
+        let mut record = record("Allow", true, "GET", "/orders/1");
+        record["leased"] = json!(true);
+        record["rechecks"] = json!(rechecks);
+        record
+    };
+    let log = [
+        record("Allow", true, "GET", "/orders/1"),
+        leased(None),
+        leased(Some("01MB78QN0034HNN2TFXAVGGFD1")),
+    ];
+    let replayed = replay(&set, &log);
+    assert_eq!((replayed.records, replayed.unchanged), (3, 3));
+    assert_eq!((replayed.leased, replayed.rechecks), (2, 1));
+}
+
+#[test]
 fn other_lines_are_counted_and_a_window_leaves_records_out() {
     let set = orders("Enforce", READS);
     let at = |time: &str| {

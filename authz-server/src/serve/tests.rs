@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod mutual_tls;
+mod records;
 mod watch;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -510,8 +511,8 @@ async fn what_is_too_large_or_no_check_is_an_error_for_that_call_only() {
     );
 }
 
-/// A Check as bytes of a gRPC message.
-fn message(check: &CheckRequest) -> Bytes {
+/// The bytes of a gRPC message.
+fn message(check: &impl prost::Message) -> Bytes {
     let mut message = BytesMut::new();
     message.put_u8(0);
     message.put_u32(u32::try_from(check.encoded_len()).unwrap());

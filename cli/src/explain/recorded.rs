@@ -100,8 +100,16 @@ fn heading(args: &ExplainArgs, record: &Record<'_>, told: &Explanation<'_>) -> S
     } else {
         ""
     };
-    let mut text =
-        format!("recorded: {outcome}{let_pass}   {time}   decision {id}   revision {revision}\n");
+    let leased = if record.leased { "   by a lease" } else { "" };
+    let mut text = format!(
+        "recorded: {outcome}{let_pass}   {time}   decision {id}   revision {revision}{leased}\n"
+    );
+    if let Some(first) = &record.rechecks {
+        let first = first.escape_debug();
+        text.push_str(&format!(
+            "of a stream that was open, let in by decision {first}\n"
+        ));
+    }
     let now = &told.decision;
     let same = now.verdict == record.verdict
         && now.reason == record.reason

@@ -71,6 +71,10 @@ fn head(shown: &Shown<'_>) -> Vec<String> {
     if replayed.undecided() > 0 {
         count(replayed.undecided(), "cannot be decided again");
     }
+    if replayed.rechecks > 0 {
+        let what = "of them decided a stream anew that was open";
+        count(replayed.rechecks, what);
+    }
     lines
 }
 

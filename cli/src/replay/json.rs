@@ -20,6 +20,8 @@ pub(super) fn show(shown: &Shown<'_>) -> serde_json::Result<String> {
         "policies": shown.policies.display().to_string(),
         "records": replayed.records,
         "outside": replayed.outside,
+        "leased": replayed.leased,
+        "rechecks": replayed.rechecks,
         "from": from.map(|time| time.to_string()),
         "to": to.map(|time| time.to_string()),
         "unchanged": replayed.unchanged,

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use callgate_policy::CallerPattern;
+use callgate_wire::callgate::v1::{Announcement, WatchRequest};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -187,12 +188,120 @@ impl Client {
         Ok((code, answer.map(|answer| answer.status.unwrap().code)))
     }
 
+    /// Calls a method of the Gate; what it sends is read one by one.
+    async fn gate(&mut self, method: &str, request: &impl prost::Message) -> Answers {
+        let head = http::Request::post(format!("https://a/callgate.v1.Gate/{method}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        let mut ready = self.requests.clone().ready().await.unwrap();
+        let (response, mut sending) = ready.send_request(head, false).unwrap();
+        sending.send_data(message(request), true).unwrap();
+        Answers(response.await.unwrap())
+    }
+
     /// Returns once the server has ended the connection, in good order.
     async fn ended(self) {
         drop(self.requests);
         let ended = tokio::time::timeout(PATIENCE, self.connection).await;
         ended.expect("in time").unwrap().unwrap();
     }
+}
+
+/// What comes back, message by message.
+struct Answers(http::Response<h2::RecvStream>);
+
+impl Answers {
+    /// The next message, or the status at the end. No message here is longer than a frame.
+    async fn next(&mut self) -> Result<Bytes, Code> {
+        let code = |headers: &http::HeaderMap| {
+            let status = headers.get("grpc-status");
+            status.map(|status| Code::from_bytes(status.as_bytes()))
+        };
+        if let Some(code) = code(self.0.headers()) {
+            return Err(code);
+        }
+        let body = self.0.body_mut();
+        let next = async {
+            while let Some(bytes) = body.data().await {
+                let bytes = bytes.unwrap();
+                body.flow_control().release_capacity(bytes.len()).unwrap();
+                if !bytes.is_empty() {
+                    return Ok(bytes.slice(5..));
+                }
+            }
+            let trailers = body.trailers().await.unwrap().unwrap();
+            Err(code(&trailers).unwrap())
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("in time")
+    }
+
+    /// The status at the end.
+    async fn end(mut self) -> Code {
+        loop {
+            if let Err(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+}
+
+fn watching(service: &str) -> WatchRequest {
+    WatchRequest {
+        service: service.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_watches_its_own_service_until_it_is_revoked() {
+    let mesh = Mesh::of_today();
+    let running = start(&mutual(&mesh)).await.unwrap();
+    let proxy = shown(&mesh.root, ORDERS, |_| {});
+    let mut proxy = Client::connect(&running, Some(proxy)).await.unwrap();
+    let mut other = proxy.gate("Watch", &watching(SHADOWED)).await;
+    assert_eq!(other.next().await, Err(Code::PermissionDenied));
+    let mut own = proxy.gate("Watch", &watching(ORDERS)).await;
+    let first = Announcement::decode(own.next().await.unwrap()).unwrap();
+    assert_eq!(first.revision.len(), 32);
+
+    let mut elsewhere = super::records::batch(1, 1);
+    elsewhere.service = SHADOWED.to_owned();
+    let mut refused = proxy.gate("Record", &elsewhere).await;
+    assert_eq!(refused.next().await, Err(Code::PermissionDenied));
+    let mut recorded = proxy.gate("Record", &super::records::batch(1, 1)).await;
+    assert_eq!(recorded.next().await.map(|bytes| bytes.len()), Ok(0));
+    assert_eq!(recorded.end().await, Code::Ok);
+
+    fs::write(
+        mesh.policies().join("revoked.yaml"),
+        format!(
+            "kind: Revocation\nmetadata: {{name: stolen}}\nspec:\n  id: {ORDERS}\n  \
+             reason: a test\n  revokedBy: dana@example.org\n"
+        ),
+    )
+    .unwrap();
+    assert_eq!(own.end().await, Code::Unauthenticated);
+    proxy.ended().await;
+    assert!(running.drain(PATIENCE).await.records);
+    let records = fs::read_to_string(mesh.path("decisions.jsonl")).unwrap();
+    assert_eq!(records.lines().count(), 1);
+    let own = format!(r#""proxy":"{ORDERS}""#);
+    assert!(records.contains(&own), "{records}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_connection_well_before_the_certificate() {
+    let mesh = Mesh::of_today();
+    let running = start(&mutual(&mesh)).await.unwrap();
+    let until = time::OffsetDateTime::now_utc() + time::Duration::SECOND * 6;
+    let proxy = shown(&mesh.root, ORDERS, |params| params.not_after = until);
+    let mut proxy = Client::connect(&running, Some(proxy)).await.unwrap();
+    let own = proxy.gate("Watch", &watching(ORDERS)).await;
+    assert_eq!(own.end().await, Code::Unavailable, "come back with another");
+    proxy.ended().await;
+    assert!(time::OffsetDateTime::now_utc() < until);
+    assert!(running.drain(PATIENCE).await.requests);
 }
 
 #[tokio::test]
