@@ -24,8 +24,8 @@ use prost::Message as _;
 use prost_types::value::Kind;
 
 pub use fault::AnswerFault;
-pub(crate) use terms::Clocks;
 pub use terms::Terms;
+pub(crate) use terms::{Clocks, timestamp};
 
 use crate::{Reply, counter::is_filters_own};
 

@@ -26,7 +26,7 @@ use callgate_wire::headers;
 use self::open::{Next, Open};
 use crate::{
     Allow, Answer, Attribute, CallId, Counter, Edit, Flow, Host, Level, Plugin, Reply, Section,
-    answer::Terms,
+    answer::{Terms, timestamp},
     id::DecisionId,
     inquiry::Inquiry,
     lease::{self, Fingerprint},
@@ -402,8 +402,8 @@ impl Exchange {
 
     /// Answers that there is no decision, and says why in the proxy's log.
     fn tell<H: Host>(&self, host: &mut H, grpc: bool, fault: &Fault) -> Step {
-        let wall = host.wall_now();
-        let (reason, decision) = (fault.reason(), self.plugin.ids().mint(host, wall));
+        let time = timestamp(host.wall_now());
+        let (reason, decision) = (fault.reason(), self.plugin.ids().mint(host, time));
         let decision = decision.as_str();
         self.plugin
             .warn(host, &format!("{reason}, decision {decision}: {fault}"));

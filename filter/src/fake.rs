@@ -25,6 +25,8 @@ pub(crate) struct FakeHost {
     pub(crate) now: Duration,
     pub(crate) wall: Duration,
     pub(crate) random: [u8; 16],
+    /// Calls that may fail, as they came.
+    pub(crate) calls: Vec<&'static str>,
     /// Calls that fail from now on.
     pub(crate) broken: Vec<&'static str>,
     /// For each Check in turn, whether it can be sent; after these all can.
@@ -82,7 +84,8 @@ impl FakeHost {
             .collect()
     }
 
-    fn works(&self, call: &'static str) -> Result<(), HostError> {
+    fn works(&mut self, call: &'static str) -> Result<(), HostError> {
+        self.calls.push(call);
         if self.broken.contains(&call) {
             Err(HostError { call, status: 10 })
         } else {
@@ -131,7 +134,9 @@ impl Host for FakeHost {
     fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
         self.works("set_header")?;
         self.headers.retain(|(it, _)| it.as_bytes() != name);
-        self.append_header(name, value)
+        let name = String::from_utf8(name.to_owned()).unwrap();
+        self.headers.push((name, value.to_owned()));
+        Ok(())
     }
 
     fn append_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {

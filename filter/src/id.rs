@@ -1,6 +1,8 @@
 //! Ids of decisions that the filter makes by itself: ULIDs, as the server's are.
 
-use std::{cell::Cell, time::Duration};
+use std::cell::Cell;
+
+use callgate_policy::Timestamp;
 
 use crate::Host;
 
@@ -23,23 +25,26 @@ pub(crate) struct DecisionIds {
 pub(crate) struct DecisionId([u8; LENGTH]);
 
 impl DecisionIds {
-    /// A new id; `wall` is the time since the Unix epoch.
-    pub(crate) fn mint(&self, host: &mut impl Host, wall: Duration) -> DecisionId {
+    /// A new id.
+    pub(crate) fn mint(&self, host: &mut impl Host, time: Timestamp) -> DecisionId {
         let number = match self.next.get() {
             Some(number) => number,
             // One of the 80 bits stays free, so that counting does not overflow.
             None => u128::from_be_bytes(host.random()) >> 49,
         };
         self.next.set(Some(number.wrapping_add(1)));
-        DecisionId::of(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX), number)
+        DecisionId::of(u64::try_from(time.as_millis()).unwrap_or_default(), number)
     }
 }
 
 impl DecisionId {
-    /// The id that a server gave: a ULID too, so of the same length.
+    /// The id that a server gave, which is a ULID too.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
-        let text: &[u8; LENGTH] = text.try_into().ok()?;
-        str::from_utf8(text).ok().map(|_| Self(*text))
+        let text: [u8; LENGTH] = text.try_into().ok()?;
+        let digits = text.iter().all(|digit| ALPHABET.contains(digit));
+        // 130 bits of which two are none.
+        let fits = text.first().is_some_and(|first| *first <= b'7');
+        (digits && fits).then_some(Self(text))
     }
 
     fn of(millis: u64, number: u128) -> Self {
@@ -79,19 +84,27 @@ mod tests {
     #[test]
     fn an_id_is_a_ulid() {
         // `01ARZ3NDEK` begins the example of the ULID specification.
-        let wall = Duration::from_millis(1_469_922_850_259);
+        let time = Timestamp::from_millis(1_469_922_850_259);
         let ids = DecisionIds::default();
         let mut host = FakeHost {
             random: [0xff; 16],
             ..FakeHost::default()
         };
-        let first = ids.mint(&mut host, wall);
+        let first = ids.mint(&mut host, time);
         assert_eq!(first.as_str(), "01ARZ3NDEKFZZZZZZZZZZZZZZZ");
         host.random = [0; 16];
-        let second = ids.mint(&mut host, wall);
+        let second = ids.mint(&mut host, time);
         assert_eq!(second.as_str(), "01ARZ3NDEKG000000000000000");
         assert_eq!(DecisionId::of(u64::MAX, u128::MAX).as_str().len(), 26);
         assert!(DecisionId::of(0, 31).as_str().ends_with("000Z"));
+        for (text, id) in [
+            (first.as_str(), true),
+            ("81ARZ3NDEKFZZZZZZZZZZZZZZZ", false),
+            ("01ARZ3NDEKFZZZZZZZZZZZZZZ", false),
+            ("01ARZ3NDEKFZZZZZZZZZZZZZZI", false),
+        ] {
+            assert_eq!(DecisionId::read(text.as_bytes()).is_some(), id, "{text}");
+        }
         let split = DecisionId::of(0, 1 << 40);
         assert_eq!(split.as_str(), "00000000000000000100000000");
     }

@@ -12,6 +12,10 @@
 //! up; and the caller's certificate is valid by the later of both clocks.
 
 mod cache;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{cell::Cell, fmt, rc::Rc, time::Duration};
 
@@ -20,7 +24,7 @@ use callgate_policy::{
 };
 use callgate_wire::callgate::v1;
 
-pub(crate) use self::cache::{Leases, make_room};
+pub(crate) use self::cache::{Leases, ROOM, make_room};
 use crate::{
     Callee, Revision,
     answer::{Clocks, Terms},
@@ -101,16 +105,15 @@ impl Lease {
     }
 
     /// Decides a request by its caller. `None`: ask, as this depends on what is not known
-    /// here. `now` and `wall` are the monotonic clock and the time since the Unix epoch.
+    /// here. `now` is the monotonic clock, `time` the later of the server's and the proxy's.
     pub(crate) fn decide(
         &self,
         callee: &Callee,
         line: &Line<'_>,
         now: Duration,
-        wall: Duration,
+        time: Timestamp,
     ) -> Option<Decision<'_>> {
-        let later = self.clocks.now(now, wall);
-        if !self.is_current(now) || later >= self.valid_until {
+        if !self.is_current(now) || time >= self.valid_until {
             return None;
         }
         let request = Request {
@@ -123,7 +126,7 @@ impl Lease {
             host: Some(line.host),
             headers: &NoHeaders,
         };
-        self.slice.decide(&request, self.clocks.decided_at, later)
+        self.slice.decide(&request, self.clocks.decided_at, time)
     }
 
     /// Who calls.

@@ -80,18 +80,18 @@ pub(crate) fn decide<H: Host>(
     if seen.client_cert().is_forwarded() {
         return None;
     }
-    let wall = host.wall_now();
-    let decision = lease.decide(callee, &line, now, wall)?;
+    let time = lease.clocks().now(now, host.wall_now());
+    let decision = lease.decide(callee, &line, now, time)?;
     let allowed = match (decision.permit(), decision.reason) {
         (Some(_), Reason::Allow) => true,
         (None, reason) if reason != Reason::Allow => false,
         // Nothing else is ever leased.
         _ => return None,
     };
-    let id = plugin.ids().mint(host, wall);
+    let id = plugin.ids().mint(host, time);
     let noted = Noted {
         rechecks,
-        ..noted(&id, wall, &lease, &decision, &revision, &line)
+        ..noted(&id, time, &lease, &decision, &revision, &line)
     };
     callee.ledger().note(&noted, now);
     if !allowed {
@@ -120,7 +120,7 @@ pub(crate) fn decide<H: Host>(
 
 fn noted<'a>(
     id: &'a DecisionId,
-    time: Duration,
+    time: Timestamp,
     lease: &'a Lease,
     decision: &Decision<'a>,
     revision: &'a Revision,

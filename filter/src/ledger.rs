@@ -17,8 +17,8 @@ mod tests;
 
 use std::{collections::VecDeque, time::Duration};
 
-use callgate_policy::{Reason, RuleRef};
-use callgate_wire::callgate::v1;
+use callgate_policy::{Reason, RuleRef, Timestamp};
+use callgate_wire::{batch::MAX_BYTES, callgate::v1};
 
 pub(crate) use self::batch::NotedCaller;
 use self::batch::{Batch, Head};
@@ -31,7 +31,7 @@ const FULL: usize = 64 * 1024;
 const AGE: Duration = Duration::from_millis(200);
 
 /// What may wait for a server that does not answer.
-const MAX_WAITING: usize = 1024 * 1024;
+const MAX_WAITING: usize = MAX_BYTES;
 
 /// Between a batch that failed and the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,8 +44,8 @@ const NEVER: [u32; 2] = [3, 11];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Noted<'a> {
     pub(crate) id: &'a str,
-    /// The proxy's clock, since the Unix epoch.
-    pub(crate) time: Duration,
+    /// The later of the server's clock and the proxy's: what it was decided by.
+    pub(crate) time: Timestamp,
     pub(crate) caller: &'a NotedCaller,
     pub(crate) reason: Reason,
     pub(crate) rule: Option<RuleRef<'a>>,

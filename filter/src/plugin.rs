@@ -11,7 +11,7 @@ use crate::{
     callee::Callee,
     contexts::TICK,
     id::DecisionIds,
-    lease::make_room,
+    lease::{ROOM, make_room},
     refusal::Fault,
     watch::{MAX_CALLEES, News, Watches},
 };
@@ -97,7 +97,7 @@ impl Plugin {
 
     /// Drops leases until there is room for all of them.
     pub(crate) fn make_room_for_leases(&self) {
-        make_room(&self.callees.borrow());
+        make_room(&self.callees.borrow(), ROOM);
     }
 
     /// What the server announces of the services that this plugin stands in front of. Not

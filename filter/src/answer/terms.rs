@@ -63,6 +63,11 @@ impl Clocks {
     }
 }
 
+/// A proxy's clock, in the words of the rules.
+pub(crate) fn timestamp(wall: Duration) -> Timestamp {
+    Timestamp::from_millis(millis(wall))
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

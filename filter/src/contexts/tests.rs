@@ -204,7 +204,7 @@ fn with_a_decision(contexts: &mut Contexts, host: &mut FakeHost) -> Rc<Callee> {
 fn note(callee: &Callee, now: Duration) {
     let noted = Noted {
         id: "01ARZ3NDEKZZZZZZZZZZZZZZZZ",
-        time: Duration::from_secs(1_700_000_000),
+        time: callgate_policy::Timestamp::from_secs(1_700_000_000),
         caller: &NotedCaller::from(&Caller::default()),
         reason: Reason::NoRule,
         rule: None,

@@ -99,8 +99,15 @@ impl Open {
 
     /// Whether nobody has said for too long whether it may go on.
     pub(super) fn is_overdue(&self, plugin: &Plugin, now: Duration) -> bool {
-        self.due_since
-            .is_some_and(|since| now.saturating_sub(since) >= most(plugin))
+        self.limit(plugin).is_some_and(|limit| now >= limit)
+    }
+
+    /// Until when somebody has to have said it, since it is due.
+    fn limit(&self, plugin: &Plugin) -> Option<Duration> {
+        let most = plugin.config().map_or(Duration::ZERO, Config::max_stale);
+        let for_ever = plugin.lets_pass(&Fault::Undecided);
+        let limit = self.due_since?.saturating_add(most);
+        (!for_ever).then_some(limit)
     }
 
     pub(super) fn recheck<H: Host>(&mut self, host: &mut H, plugin: &Plugin) -> Next {
@@ -195,15 +202,11 @@ impl Open {
     fn unanswered<H: Host>(&mut self, host: &mut H, plugin: &Plugin) -> Next {
         let now = host.monotonic_now();
         if self.is_overdue(plugin, now) {
-            let fault = Fault::Undecided;
-            if !plugin.lets_pass(&fault) {
-                return Next::Fails(fault);
-            }
-            self.due_since = Some(now);
+            return Next::Fails(Fault::Undecided);
         }
-        let end = self.due_since.unwrap_or(now).saturating_add(most(plugin));
-        let until = now.saturating_add(PAUSE).min(end);
-        self.rest = Some((until, self.announced(plugin, now)));
+        let again = now.saturating_add(PAUSE);
+        let again = self.limit(plugin).map_or(again, |limit| limit.min(again));
+        self.rest = Some((again, self.announced(plugin, now)));
         Next::Stays
     }
 
@@ -218,9 +221,4 @@ impl Open {
         };
         changed || self.ground.has_ended(now, wall)
     }
-}
-
-/// How long an open request goes on while nobody says whether it may.
-fn most(plugin: &Plugin) -> Duration {
-    plugin.config().map_or(Duration::ZERO, Config::max_stale)
 }

@@ -1,3 +1,6 @@
+mod leases;
+mod rechecks;
+
 use std::time::Duration;
 
 use callgate_policy::Reason;
@@ -336,7 +339,14 @@ fn whatever_the_proxy_fails_to_do_the_request_does_not_go_on() {
             .header("x-http-method", "PUT");
         let mut exchange = danger();
         assert_eq!(exchange.request_headers(&mut host), Flow::Pause, "{broken}");
-        exchange.answered(&mut host, CALL, &allow().encode_to_vec());
+        let mut answer = allow();
+        if let Some(HttpResponse::OkResponse(ok)) = &mut answer.http_response {
+            ok.headers.push(HeaderValueOption {
+                append: Some(true),
+                ..option("x-more", "1")
+            });
+        }
+        exchange.answered(&mut host, CALL, &answer.encode_to_vec());
         assert_eq!(host.resumed, 0, "{broken}");
         assert!(
             broken == "resume" || own_reason(&host) == "filter-misconfigured",

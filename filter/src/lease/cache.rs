@@ -12,11 +12,20 @@ use foldhash::fast::RandomState;
 use super::{Fingerprint, Lease};
 use crate::{Callee, Revision};
 
-/// Leases of one plugin: four certificates each of a thousand callers.
-pub(super) const MAX_LEASES: usize = 4_096;
+/// What the leases of one plugin may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// How many there may be.
+    pub(super) leases: usize,
+    /// Bytes of them.
+    pub(super) bytes: usize,
+}
 
-/// Bytes of them: half of what a worker may take in all.
-pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Four certificates each of a thousand callers, and half of what a worker may take in all.
+pub(crate) const ROOM: Room = Room {
+    leases: 4_096,
+    bytes: 4 * 1024 * 1024,
+};
 
 /// Certificates of one caller: the one in use, the one before it on connections that are
 /// still open, and those of as many more replicas. A caller that has a new one for each
@@ -150,7 +159,7 @@ impl Leases {
 
 /// Drops leases until there is room for all of these services: of the service that has most
 /// of it, those that were not used for longest. A busy service does not push out another.
-pub(crate) fn make_room(callees: &[Rc<Callee>]) {
+pub(crate) fn make_room(callees: &[Rc<Callee>], room: Room) {
     loop {
         let held = callees.iter().map(|callee| {
             let leases = callee.leases();
@@ -159,10 +168,10 @@ pub(crate) fn make_room(callees: &[Rc<Callee>]) {
         let total = held.fold((0_usize, 0_usize), |all, one| {
             (all.0.saturating_add(one.0), all.1.saturating_add(one.1))
         });
-        if total.0 <= MAX_LEASES && total.1 <= MAX_BYTES {
+        if total.0 <= room.leases && total.1 <= room.bytes {
             return;
         }
-        let by_number = total.0 > MAX_LEASES;
+        let by_number = total.0 > room.leases;
         let most = callees.iter().max_by_key(|callee| {
             let leases = callee.leases();
             if by_number {

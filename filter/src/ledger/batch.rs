@@ -195,8 +195,8 @@ impl Batch {
 /// Writes a `Decided`.
 fn write(to: &mut Vec<u8>, noted: &Noted<'_>, caller: u32, rule: u32) {
     text(1, noted.id, to);
-    let time = u64::try_from(noted.time.as_millis()).unwrap_or(u64::MAX);
-    number(2, time, to);
+    // An int64: negative numbers have the same bits.
+    number(2, noted.time.as_millis().cast_unsigned(), to);
     number(3, u64::from(caller), to);
     text(4, noted.reason.as_str(), to);
     number(5, u64::from(rule), to);

@@ -32,7 +32,7 @@ fn rule(name: &str) -> RuleRef<'_> {
 fn allowed<'a>(id: &'a str, caller: &'a NotedCaller) -> Noted<'a> {
     Noted {
         id,
-        time: Duration::from_millis(1_700_000_000_000),
+        time: Timestamp::from_millis(1_700_000_000_000),
         caller,
         reason: Reason::Allow,
         rule: Some(rule("reads")),
