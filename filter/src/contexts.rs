@@ -6,7 +6,11 @@
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use crate::{CallId, Callee, Exchange, Flow, Plugin, Root, watch::Watches};
+use crate::{
+    CallId, Callee, Exchange, Flow, Plugin, Root,
+    streams::Streams,
+    watch::{News, Watches},
+};
 
 /// How often a plugin looks after what is not a request: its Watches, the requests that go
 /// on for long, and records. A fifth of the second within which a change takes effect.
@@ -18,6 +22,7 @@ pub struct Contexts {
     plugins: BTreeMap<u32, Rc<Plugin>>,
     exchanges: BTreeMap<u32, Exchange>,
     errands: BTreeMap<CallId, Errand>,
+    streams: Streams,
     /// Plugins that end, and how many batches of theirs are under way.
     ending: BTreeMap<u32, usize>,
     /// Refuses everything, for a request whose plugin was never configured.
@@ -43,6 +48,10 @@ const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the proxy waits for it to end.
 const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The most requests that are ended within one callback: a proxy takes a connection on which
+/// too much ends at once for an attack.
+const MAX_ENDS: usize = 256;
+
 /// gRPC's UNAVAILABLE, for what could not even be sent.
 const UNAVAILABLE: u32 = 14;
 
@@ -52,6 +61,7 @@ impl Default for Contexts {
             plugins: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             errands: BTreeMap::new(),
+            streams: Streams::default(),
             ending: BTreeMap::new(),
             unconfigured: Rc::new(Plugin::new(b"")),
         }
@@ -111,8 +121,13 @@ impl Contexts {
             }),
             Some(Errand::Watch(plugin)) => {
                 let plugin = Rc::clone(plugin);
-                if !plugin.announced(host, call, message) {
-                    self.errands.remove(&call);
+                match plugin.announced(host, call, message) {
+                    News::Same => {}
+                    News::Changed(_) => self.look_after_streams(&plugin, host),
+                    News::Nonsense(_) | News::Nobody => {
+                        self.errands.remove(&call);
+                        host.cancel(call);
+                    }
                 }
             }
             Some(Errand::Record(..) | Errand::LastRecord(_)) => self.recorded(call, host, Ok(())),
@@ -147,6 +162,7 @@ impl Contexts {
             host.cancel(call);
         }
         self.open_watches(&plugin, host);
+        self.look_after_streams(&plugin, host);
         for callee in plugin.callees() {
             self.send_records(&plugin, &callee, host);
         }
@@ -187,6 +203,8 @@ impl Contexts {
                 self.errands.remove(&call);
             }
             exchange.ended(host);
+            // A place for another; the next tick gives it away.
+            self.streams.over(context);
         }
         if let Some(plugin) = self.plugins.remove(&context) {
             for call in plugin.watches().close_all() {
@@ -261,14 +279,61 @@ impl Contexts {
         if let Some(exchange) = self.exchanges.get_mut(&context) {
             act(exchange, host);
             // It may ask again.
-            self.note_call(context);
+            if self.note_call(context) {
+                return;
+            }
+        }
+        if self.streams.over(context) {
+            self.recheck(host);
         }
     }
 
-    fn note_call(&mut self, context: u32) {
-        if let Some(call) = self.exchanges.get(&context).and_then(Exchange::call) {
+    /// Finds the requests of a plugin that are to be decided anew, and goes about it.
+    fn look_after_streams<H: Root>(&mut self, plugin: &Rc<Plugin>, host: &mut H) {
+        let (now, wall) = (host.monotonic_now(), host.wall_now());
+        for (context, exchange) in &mut self.exchanges {
+            if Rc::ptr_eq(exchange.plugin(), plugin) && exchange.due(now, wall) {
+                self.streams.add(*context, exchange.overdue(now));
+            }
+        }
+        self.recheck(host);
+    }
+
+    /// Decides anew those that wait for it, as many as may be under way.
+    fn recheck<H: Root>(&mut self, host: &mut H) {
+        let (now, wall) = (host.monotonic_now(), host.wall_now());
+        let mut ended: usize = 0;
+        while ended < MAX_ENDS
+            && let Some(context) = self.streams.next()
+        {
+            let Some(exchange) = self.exchanges.get_mut(&context) else {
+                continue;
+            };
+            // What waited may have been asked about since.
+            if !exchange.due(now, wall) {
+                continue;
+            }
+            if host.act_for(context).is_err() {
+                self.deleted(context, host);
+                continue;
+            }
+            exchange.recheck(host);
+            if !exchange.is_open() {
+                ended = ended.saturating_add(1);
+            }
+            if self.note_call(context) {
+                self.streams.asked(context);
+            }
+        }
+    }
+
+    /// Whether the request asks, the call of which is noted then.
+    fn note_call(&mut self, context: u32) -> bool {
+        let call = self.exchanges.get(&context).and_then(Exchange::call);
+        if let Some(call) = call {
             self.errands.insert(call, Errand::Check(context));
         }
+        call.is_some()
     }
 
     fn open_watches<H: Root>(&mut self, plugin: &Rc<Plugin>, host: &mut H) {

@@ -175,6 +175,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the request goes on.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
     /// Whether it has been due for longer than `maxStale`: [`Exchange::recheck`] then asks
     /// nobody.
     #[must_use]

@@ -66,6 +66,7 @@ mod plugin;
 mod refusal;
 mod request;
 mod rewrite;
+mod streams;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 mod watch;

@@ -126,20 +126,20 @@ impl Plugin {
         true
     }
 
-    /// A message of a Watch; false if the Watch is over with it.
-    pub(crate) fn announced(&self, host: &mut impl Root, call: CallId, message: &[u8]) -> bool {
+    /// A message of a Watch. After a change the leases of the service are gone; after nonsense
+    /// the Watch is over.
+    pub(crate) fn announced(&self, host: &mut impl Root, call: CallId, message: &[u8]) -> News {
         let now = host.monotonic_now();
         let news = self.watches().announced_by(call, message, now);
-        match news {
-            News::Same | News::Changed(_) => true,
-            News::Nobody => false,
+        match &news {
+            News::Same | News::Nobody => {}
+            News::Changed(service) => self.drop_leases(service),
             News::Nonsense(service) => {
-                host.cancel(call);
                 let line = format!("the Watch of `{service}` announces no revision");
                 self.warn(host, &line);
-                false
             }
         }
+        news
     }
 
     /// A Watch ended.
@@ -148,7 +148,15 @@ impl Plugin {
         let ended = self.watches().closed(call, now);
         if let Some(service) = ended {
             let line = format!("the Watch of `{service}` ended with gRPC status {grpc_status}");
-            self.warn(host, &line);
+            // It is opened again, as when a server goes and another one comes.
+            self.tell(host, Level::Info, &line);
+        }
+    }
+
+    fn drop_leases(&self, service: &str) {
+        let callees = self.callees.borrow();
+        if let Some(callee) = callees.iter().find(|callee| callee.name() == service) {
+            callee.drop_leases();
         }
     }
 
@@ -158,6 +166,7 @@ impl Plugin {
         let silent = self.watches().silent(now);
         let expired = self.watches().expired(now);
         for service in &expired {
+            self.drop_leases(service);
             let line =
                 format!("nothing heard of `{service}` for too long: every call is asked about");
             self.warn(host, &line);
@@ -167,13 +176,17 @@ impl Plugin {
 
     /// Logs a refused request or the like, unless too many were within this second.
     pub(crate) fn warn(&self, host: &mut impl Host, line: &str) {
+        self.tell(host, Level::Warn, line);
+    }
+
+    fn tell(&self, host: &mut impl Host, level: Level, line: &str) {
         let now = host.monotonic_now();
         match self.lines.take(now) {
             None => {}
-            Some(0) => host.log(Level::Warn, line),
+            Some(0) => host.log(level, line),
             Some(dropped) => {
                 host.log(
-                    Level::Warn,
+                    level,
                     &format!("{line} ({dropped} lines before it left out)"),
                 );
             }

@@ -1,9 +1,10 @@
 use callgate_policy::Reason;
 use callgate_wire::{
-    callgate::v1::{Announcement, Caller, RecordRequest, WatchRequest},
+    callgate::v1::{Announcement, Caller, RecordRequest, Terms, WatchRequest},
     envoy::service::auth::v3::{
         CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
     },
+    envoy::r#type::v3::HttpStatus,
     google::rpc::Status,
     wanted,
 };
@@ -277,4 +278,175 @@ fn a_plugin_that_ends_hands_over_what_it_has() {
     host.broken.push("record");
     let _ = with_a_decision(&mut contexts, &mut host);
     assert!(contexts.done(ROOT, &mut host));
+}
+
+/// An answer that goes on, and says what it was decided by.
+fn allow_at(revision: u8, ends_at_ms: i64) -> Vec<u8> {
+    let mut answer = CheckResponse::decode(allow().as_slice()).unwrap();
+    let terms = Terms {
+        revision: vec![revision; 32],
+        decided_at_ms: 1_700_000_000_000,
+        ends_at_ms,
+        lease: None,
+    };
+    callgate_wire::terms::add(&mut answer.dynamic_metadata, &terms);
+    answer.encode_to_vec()
+}
+
+fn deny() -> Vec<u8> {
+    CheckResponse {
+        status: Some(Status {
+            code: 7,
+            message: String::new(),
+        }),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus { code: 403 }),
+            ..DeniedHttpResponse::default()
+        })),
+        dynamic_metadata: None,
+    }
+    .encode_to_vec()
+}
+
+/// A host with these requests open, all decided at revision 1, which is announced.
+fn open(contexts: &mut Contexts, requests: std::ops::Range<u32>) -> FakeHost {
+    let mut host = FakeHost::new();
+    host.wall = Duration::from_secs(1_700_000_000);
+    for request in requests {
+        contexts.created(request, ROOT);
+        let _ = contexts.request_headers(request, &mut host);
+        let check = last_check(&host);
+        contexts.answered(check, &mut host, &allow_at(1, 0));
+    }
+    contexts.answered(host.watches[0].0, &mut host, &announces(1));
+    contexts.tick(ROOT, &mut host);
+    host
+}
+
+fn last_check(host: &FakeHost) -> CallId {
+    CallId(u32::try_from(host.sent.len()).unwrap())
+}
+
+#[test]
+fn another_revision_has_open_requests_decided_anew() {
+    let mut contexts = contexts();
+    let mut host = open(&mut contexts, 10..13);
+    assert_eq!((host.sent.len(), host.resumed), (3, 3));
+    let watch = host.watches[0].0;
+    contexts.answered(watch, &mut host, &announces(1));
+    assert_eq!(host.sent.len(), 3, "nothing changed");
+
+    contexts.answered(watch, &mut host, &announces(2));
+    assert_eq!(host.sent.len(), 6, "at once, not at the next tick");
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 6);
+    let before = host.headers.clone();
+    contexts.answered(CallId(4), &mut host, &allow_at(2, 0));
+    assert_eq!(
+        (host.resumed, host.replies.len()),
+        (3, 0),
+        "it feels nothing"
+    );
+    assert_eq!(host.headers, before);
+    contexts.answered(CallId(5), &mut host, &deny());
+    assert_eq!(host.replies.len(), 1);
+    assert_eq!(host.acted_for.last(), Some(&11));
+    contexts.failed(CallId(6), &mut host, 14);
+    contexts.failed(CallId(7), &mut host, 14);
+    assert_eq!(host.replies.len(), 1, "nobody said that it may not");
+
+    // The one without an answer is asked about again; the others are settled.
+    host.now += Duration::from_secs(1);
+    contexts.answered(watch, &mut host, &announces(2));
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 8);
+    contexts.answered(CallId(8), &mut host, &deny());
+    assert_eq!((host.replies.len(), host.acted_for.last()), (2, Some(&12)));
+    host.now += Duration::from_secs(3);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(
+        (host.sent.len(), host.replies.len(), host.resumed),
+        (8, 2, 3)
+    );
+}
+
+#[test]
+fn an_end_that_was_told_is_kept_without_news() {
+    let mut contexts = contexts();
+    let mut host = open(&mut contexts, 10..11);
+    contexts.created(20, ROOT);
+    let _ = contexts.request_headers(20, &mut host);
+    contexts.answered(CallId(2), &mut host, &allow_at(1, 1_700_000_003_000));
+    host.now += Duration::from_millis(2_900);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 2);
+    // By the monotonic clock, though the other one was set back.
+    host.wall = Duration::ZERO;
+    host.now += Duration::from_millis(100);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!((host.sent.len(), host.acted_for.last()), (3, Some(&20)));
+    contexts.answered(CallId(3), &mut host, &deny());
+    assert_eq!(host.replies.len(), 1);
+}
+
+#[test]
+fn of_many_open_requests_some_are_asked_about_at_a_time() {
+    let mut contexts = contexts();
+    let mut host = open(&mut contexts, 100..300);
+    let watch = host.watches[0].0;
+    contexts.answered(watch, &mut host, &announces(2));
+    assert_eq!(host.sent.len(), 264);
+    contexts.answered(CallId(201), &mut host, &deny());
+    assert_eq!(host.sent.len(), 265, "an answer makes room for one");
+    // A request that goes away makes room as well.
+    contexts.deleted(101, &mut host);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 266);
+    for call in 203..=400 {
+        assert!(host.sent.len() <= call as usize + 64);
+        contexts.answered(CallId(call), &mut host, &deny());
+    }
+    assert_eq!((host.sent.len(), host.replies.len()), (400, 199));
+}
+
+#[test]
+fn open_requests_that_nobody_decides_end_all_the_same() {
+    let mut contexts = contexts();
+    let mut host = open(&mut contexts, 100..200);
+    contexts.answered(host.watches[0].0, &mut host, &announces(2));
+    // Nothing is answered: all time out, again and again.
+    for _ in 0..30 {
+        for call in (0..=last_check(&host).0).map(CallId) {
+            contexts.failed(call, &mut host, 14);
+        }
+        host.now += TICK;
+        contexts.tick(ROOT, &mut host);
+    }
+    assert_eq!(
+        host.replies.len(),
+        100,
+        "those that waited for a place as well"
+    );
+    let details = host.replies.iter().map(|reply| reply.details.as_str());
+    assert!(
+        details
+            .into_iter()
+            .all(|it| it == "callgate_authz-unreachable")
+    );
+}
+
+#[test]
+fn a_worker_with_two_plugins_keeps_their_open_requests_apart() {
+    let mut contexts = contexts();
+    contexts.created(2, 0);
+    contexts.configured(2, Plugin::new(br#"{"cluster":"other"}"#));
+    let mut host = open(&mut contexts, 10..11);
+    contexts.created(20, 2);
+    let _ = contexts.request_headers(20, &mut host);
+    contexts.answered(CallId(2), &mut host, &allow_at(1, 0));
+    contexts.answered(host.watches[0].0, &mut host, &announces(2));
+    contexts.tick(2, &mut host);
+    assert_eq!((host.sent.len(), host.acted_for.last()), (3, Some(&10)));
+    contexts.answered(host.watches[1].0, &mut host, &announces(3));
+    assert_eq!((host.sent.len(), host.acted_for.last()), (4, Some(&20)));
 }
