@@ -11,8 +11,10 @@ KEEP ?=
 # The filter as one piece: 4 % more calls through a proxy, for half a minute of building.
 FILTER_PROFILE := CARGO_PROFILE_RELEASE_LTO=fat
 # Which of the benchmarks run.
-BENCH ?= decide identity replay server proxy
+BENCH ?= decide identity replay server proxy leases
 BENCH_WORKSPACE := --manifest-path bench/Cargo.toml
+# How long a soak is.
+MINUTES ?= 10
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
 
@@ -59,7 +61,7 @@ lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny wh
 	fi
 
 .PHONY: bench
-bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, replay, server or proxy for one
+bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, replay, server, proxy or leases for one
 
 # Not --locked: that lock follows the dependencies of the crates that are measured.
 # Two programs: the second one weighs the memory that rules take.
@@ -87,6 +89,16 @@ bench-server: build
 .PHONY: bench-proxy
 bench-proxy: build $(ENVOY)
 	$(CARGO) run --release $(BENCH_WORKSPACE) --bin proxy -- bench/out
+
+# OPA_ENVOY names OPA's program with its plugin for Envoy, if it is to be measured as well.
+.PHONY: bench-leases
+bench-leases: build $(ENVOY)
+	$(CARGO) run --release $(BENCH_WORKSPACE) --bin leases -- bench/out
+
+.PHONY: soak
+soak: build trap $(ENVOY) ## a gate under load to which everything happens, every answer judged; MINUTES=10
+	$(CARGO) build --locked --package callgate-tests --bin soak
+	target/debug/soak $(MINUTES)
 
 .PHONY: fuzz
 fuzz: ## every parser on random input, FUZZ_SECONDS (60) each

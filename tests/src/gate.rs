@@ -2,7 +2,7 @@
 //! with a gated listener for each callee.
 
 use std::{
-    fs,
+    fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -45,8 +45,21 @@ pub struct GateBuilder {
     authz: Option<Asked>,
     timeout: String,
     filter: Option<PathBuf>,
-    adapt: fn(&mut Value) -> Result<()>,
+    adapt: Adapt,
     files: bool,
+    workers: u32,
+}
+
+/// What changes a filled-in configuration.
+type Change = dyn Fn(&mut Value) -> Result<()> + Send + Sync;
+
+#[derive(Clone)]
+struct Adapt(Arc<Change>);
+
+impl fmt::Debug for Adapt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Adapt")
+    }
 }
 
 /// A server that a gate asks instead of one of its own, and who signed its identity.
@@ -105,8 +118,9 @@ impl Gate {
             authz: None,
             timeout: PATIENT.to_owned(),
             filter: None,
-            adapt: |_| Ok(()),
+            adapt: Adapt(Arc::new(|_| Ok(()))),
             files: false,
+            workers: 1,
         }
     }
 
@@ -299,11 +313,21 @@ impl GateBuilder {
         self
     }
 
+    /// With that many workers in the proxy, and not the one that a request meets again.
+    #[must_use]
+    pub const fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
     /// Changes the filled-in configuration before Envoy gets it: for benchmarks that
     /// measure it beside others, not for tests of what ships.
     #[must_use]
-    pub fn adapt(mut self, adapt: fn(&mut Value) -> Result<()>) -> Self {
-        self.adapt = adapt;
+    pub fn adapt(
+        mut self,
+        adapt: impl Fn(&mut Value) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.adapt = Adapt(Arc::new(adapt));
         self
     }
 
@@ -330,8 +354,9 @@ impl GateBuilder {
             authz.context("no server")?,
             &upstream,
         )?;
-        (self.adapt)(&mut config)?;
-        let envoy = Envoy::start(&config, &directory.path().join("envoy")).await?;
+        (self.adapt.0)(&mut config)?;
+        let files = directory.path().join("envoy");
+        let envoy = Envoy::start_with(self.workers, &config, &files).await?;
         Ok(Gate {
             envoy,
             server,

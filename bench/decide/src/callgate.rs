@@ -52,11 +52,17 @@ impl crate::Source for Documents {
             ..LoadOptions::default()
         };
         let loaded = load(&self.sources, &options)?;
-        let headers = [("accept", "*/*"), ("user-agent", "bench"), ("x-purpose", "reporting")];
+        let headers = [
+            ("accept", "*/*"),
+            ("user-agent", "bench"),
+            ("x-purpose", "reporting"),
+        ];
         Ok(Box::new(Callgate {
             name: self.name,
             policies: loaded.policies,
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! Which core runs what, and how long it ran.
+//! Which core runs what, how long it ran, and how much memory it has.
 
 use std::fs;
 
@@ -82,4 +82,17 @@ pub fn used(process: u32) -> Result<f64> {
     let ticks: f64 = ticks.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
     let per_second = sysconf(SysconfVar::CLK_TCK)?.context("no CLK_TCK")?;
     Ok(ticks / f64::from(i32::try_from(per_second)?))
+}
+
+/// MiB of memory that a process has now for itself: no file has it as well.
+///
+/// # Errors
+/// When there is no such process.
+pub fn private(process: u32) -> Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("read `{path}`"))?;
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    Ok(f64::from(kib.context("an odd status")?.parse::<u32>()?) / 1_024.0)
 }

@@ -1,10 +1,11 @@
 //! As much HTTP/2 (RFC 9113) as a caller needs who knows every request beforehand.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
@@ -17,8 +18,6 @@ const INITIAL_WINDOW: i64 = 65_535;
 /// Answers of a whole round fit into it, so it is never topped up.
 const OUR_WINDOW: u32 = (1 << 31) - 1 - 65_535;
 
-const CHECK: &[u8] = b"/envoy.service.auth.v3.Authorization/Check";
-
 /// One end of a connection: bytes to send and bytes that came.
 pub(crate) struct Connection {
     /// To be sent.
@@ -26,16 +25,15 @@ pub(crate) struct Connection {
     received: Vec<u8>,
     next_stream: u32,
     window: i64,
-    introduced: bool,
 }
 
-/// What came of the frames so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// Messages with the code that is wanted.
-    pub(crate) messages: u64,
-    /// Streams that ended.
-    pub(crate) ended: u64,
+/// What the server said about a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came<'a> {
+    /// Headers or trailers, as they are on the wire; whether that was all.
+    Headers(u32, &'a [u8], bool),
+    /// A part of the body; whether that was all.
+    Data(u32, &'a [u8], bool),
 }
 
 impl Connection {
@@ -49,76 +47,66 @@ impl Connection {
             received: Vec::new(),
             next_stream: 1,
             window: INITIAL_WINDOW,
-            introduced: false,
         }
     }
 
-    /// Whether the server has room for a message of this length.
-    pub(crate) fn has_room(&self, message: &[u8]) -> bool {
-        i64::try_from(message.len()).is_ok_and(|length| length <= self.window)
+    /// Whether the server has room for a body of this length.
+    pub(crate) fn has_room(&self, body: &[u8]) -> bool {
+        i64::try_from(body.len()).is_ok_and(|length| length <= self.window)
     }
 
-    /// Sends a Check with this message, framed as gRPC frames it.
-    pub(crate) fn check(&mut self, message: &[u8]) {
+    /// Sends a request with these headers, and this body unless it is empty; the stream.
+    pub(crate) fn request(&mut self, headers: &[u8], body: &[u8]) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
-        self.window -= i64::try_from(message.len()).unwrap_or(i64::MAX);
-        let head = head(self.introduced);
-        self.introduced = true;
-        frame(&mut self.out, HEADERS, END_HEADERS, stream, &head);
-        frame(&mut self.out, DATA, END_STREAM, stream, message);
+        self.window -= i64::try_from(body.len()).unwrap_or(i64::MAX);
+        let end = if body.is_empty() { END_STREAM } else { 0 };
+        frame(&mut self.out, HEADERS, END_HEADERS | end, stream, headers);
+        if !body.is_empty() {
+            frame(&mut self.out, DATA, END_STREAM, stream, body);
+        }
+        stream
     }
 
-    /// Takes what came, and counts the answers, whose code must be `wanted`.
-    pub(crate) fn receive(&mut self, bytes: &[u8], wanted: u8) -> Result<Progress> {
+    /// Takes what came, and hands on what is about streams.
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(Came<'_>) -> Result<()>,
+    ) -> Result<()> {
         self.received.extend_from_slice(bytes);
         let received = std::mem::take(&mut self.received);
         let mut rest = received.as_slice();
-        let mut progress = Progress::default();
         while let Some((frame, after)) = split(rest) {
-            self.take(&frame, wanted, &mut progress)?;
+            if let Some(came) = self.take(&frame)? {
+                each(came)?;
+            }
             rest = after;
         }
         self.received.extend_from_slice(rest);
-        Ok(progress)
+        Ok(())
     }
 
-    fn take(&mut self, came: &Frame<'_>, wanted: u8, progress: &mut Progress) -> Result<()> {
+    fn take<'a>(&mut self, came: &Frame<'a>) -> Result<Option<Came<'a>>> {
         let Frame {
             kind,
             flags,
             stream,
             payload,
         } = *came;
+        let end = flags & END_STREAM != 0;
         match kind {
-            DATA => {
-                // A byte for compression and four for the length come first.
-                let message = payload.get(5..).unwrap_or_default();
-                ensure!(
-                    code(message) == Some(wanted),
-                    "another answer: {message:x?}"
-                );
-                progress.messages += 1;
-            }
-            HEADERS => progress.ended += u64::from(flags & END_STREAM),
+            DATA => return Ok(Some(Came::Data(stream, payload, end))),
+            HEADERS => return Ok(Some(Came::Headers(stream, payload, end))),
             SETTINGS if flags & ACK == 0 => frame(&mut self.out, SETTINGS, ACK, 0, &[]),
             PING if flags & ACK == 0 => frame(&mut self.out, PING, ACK, 0, payload),
             WINDOW_UPDATE if stream == 0 => self.window += increment(payload)?,
-            // A stream's window is larger than any Check.
+            // A stream's window is larger than any body.
             SETTINGS | PING | WINDOW_UPDATE => {}
+            RST_STREAM => bail!("stream {stream} was reset: {payload:x?}"),
             other => bail!("the server sent a frame of type {other}"),
         }
-        Ok(())
-    }
-}
-
-/// The code of a `CheckResponse`: the first field of its first, `status`. Zero is not
-/// written.
-const fn code(message: &[u8]) -> Option<u8> {
-    match message {
-        [0x0a, length, 0x08, code, ..] if *length > 0 => Some(*code),
-        [0x0a, ..] => Some(0),
-        _ => None,
+        Ok(None)
     }
 }
 
@@ -162,90 +150,50 @@ fn split(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     ))
 }
 
-/// A Check's headers (RFC 7541). The first request puts them into the dynamic table,
-/// the others name them there, as a proxy that keeps its connections does.
-fn head(introduced: bool) -> Vec<u8> {
-    // `:method: POST` and `:scheme: http` are in the static table.
-    let mut block = vec![0x83, 0x86];
-    if introduced {
-        block.extend([0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62]);
-    } else {
-        literal(&mut block, 0x40 | 4, CHECK);
-        literal(&mut block, 0x40 | 1, b"callgate");
-        literal(&mut block, 0x40 | 31, b"application/grpc");
-        literal(&mut block, 0x40, b"te");
-        text(&mut block, b"trailers");
-    }
-    block
-}
-
-fn literal(block: &mut Vec<u8>, name: u8, value: &[u8]) {
-    block.push(name);
-    text(block, value);
-}
-
-/// A string shorter than 127 bytes, not Huffman-coded.
-fn text(block: &mut Vec<u8>, value: &[u8]) {
-    block.push(u8::try_from(value.len()).unwrap_or(0x7e));
-    block.extend_from_slice(value);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(stream: u32, message: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        frame(&mut bytes, HEADERS, END_HEADERS, stream, &[0x88]);
-        frame(
-            &mut bytes,
-            DATA,
-            0,
-            stream,
-            &[&[0, 0, 0, 0, 9], message].concat(),
-        );
-        frame(&mut bytes, HEADERS, END_HEADERS | END_STREAM, stream, &[]);
-        bytes
-    }
-
     #[test]
-    fn answers_are_counted_in_whatever_pieces_they_come() {
+    fn what_came_is_told_in_whatever_pieces_it_comes() {
+        let mut bytes = Vec::new();
+        frame(&mut bytes, HEADERS, END_HEADERS, 1, &[0x88]);
+        frame(&mut bytes, PING, 0, 0, &[7; 8]);
+        frame(&mut bytes, DATA, END_STREAM, 1, b"ok");
         let mut connection = Connection::new();
-        let mut total = Progress::default();
-        for byte in answer(1, &[0x0a, 0]).chunks(1) {
-            let progress = connection.receive(byte, 0).unwrap();
-            total.messages += progress.messages;
-            total.ended += progress.ended;
+        connection.out.clear();
+        let mut came = Vec::new();
+        for byte in bytes.chunks(1) {
+            let told = connection.receive(byte, |part| {
+                came.push(format!("{part:?}"));
+                Ok(())
+            });
+            told.unwrap();
         }
         assert_eq!(
-            total,
-            Progress {
-                messages: 1,
-                ended: 1
-            }
+            came,
+            ["Headers(1, [136], false)", "Data(1, [111, 107], true)"]
         );
+        let mut pong = Vec::new();
+        frame(&mut pong, PING, ACK, 0, &[7; 8]);
+        assert_eq!(connection.out, pong);
     }
 
     #[test]
-    fn another_answer_is_an_error() {
-        let refused = answer(1, &[0x0a, 2, 8, 7]);
-        assert!(Connection::new().receive(&refused, 0).is_err());
-        assert!(Connection::new().receive(&refused, 7).is_ok());
-        let explained = answer(1, &[0x0a, 3, 0x12, 1, b'x']);
-        assert!(Connection::new().receive(&explained, 0).is_ok());
-        let without_status = answer(1, &[]);
-        assert!(Connection::new().receive(&without_status, 0).is_err());
+    fn a_stream_that_is_reset_is_an_error() {
+        let mut bytes = Vec::new();
+        frame(&mut bytes, RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+        assert!(Connection::new().receive(&bytes, |_| Ok(())).is_err());
     }
 
     #[test]
     fn the_servers_window_is_kept() {
         let mut connection = Connection::new();
-        let message = vec![0; 65_535];
-        connection.check(&message);
+        connection.request(&[0x82], &vec![0; 65_535]);
         assert!(!connection.has_room(&[0]));
         let mut update = Vec::new();
         frame(&mut update, WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes());
-        connection.receive(&update, 0).unwrap();
+        connection.receive(&update, |_| Ok(())).unwrap();
         assert!(connection.has_room(&[0]) && !connection.has_room(&[0, 0]));
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  server:  checks ──Check──► callgate serve | empty    (one core for either)
 //!  proxy:   calls ──mTLS──► Envoy ──Check──► callgate serve
+//!  leases:  calls, open, trace ──mTLS──► Envoy ──now and then──► callgate serve | OPA
 //! ```
 //!
 //! The generators are as small as they can be, because they share the machine with
@@ -14,6 +15,12 @@ pub mod checks;
 pub mod cores;
 pub mod empty;
 pub mod messages;
+pub mod opa;
+pub mod open;
+pub mod trace;
 pub mod variants;
 
 mod frames;
+mod headers;
+mod kept;
+mod timer;

@@ -4,8 +4,10 @@
 //! ship, but that Envoy answers itself instead of asking a service, and writes no
 //! access log: both cost every variant the same, and would make ratios look better.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, Result};
-use callgate_tests::{Gate, Host, Validation};
+use callgate_tests::{Gate, GateBuilder, Host, Validation};
 use serde_json::{Value, json};
 
 /// What stands between the caller and the answer.
@@ -17,22 +19,17 @@ pub enum Variant {
     Rbac,
     /// A WebAssembly filter that does nothing.
     EmptyWasm,
+    /// Callgate's filter, deciding by leases of `callgate serve`.
+    Leases,
     /// Envoy's own ext_authz, asking `callgate serve`.
     ExtAuthz,
-    /// Callgate's filter, asking the same `callgate serve`.
-    Callgate,
+    /// Callgate's filter, asking the same `callgate serve` each time.
+    Asking,
+    /// Envoy's own ext_authz, asking OPA.
+    Opa,
 }
 
 impl Variant {
-    /// In the order of the table.
-    pub const ALL: [Self; 5] = [
-        Self::Nothing,
-        Self::Rbac,
-        Self::EmptyWasm,
-        Self::ExtAuthz,
-        Self::Callgate,
-    ];
-
     /// For people.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -40,8 +37,10 @@ impl Variant {
             Self::Nothing => "nothing",
             Self::Rbac => "native RBAC, one rule",
             Self::EmptyWasm => "empty wasm filter",
+            Self::Leases => "Callgate filter, leases",
             Self::ExtAuthz => "native ext_authz → callgate serve",
-            Self::Callgate => "Callgate filter → callgate serve",
+            Self::Asking => "Callgate filter → callgate serve",
+            Self::Opa => "native ext_authz → OPA",
         }
     }
 
@@ -52,32 +51,43 @@ impl Variant {
             Self::Nothing => "nothing",
             Self::Rbac => "rbac",
             Self::EmptyWasm => "empty-wasm",
+            Self::Leases => "leases",
             Self::ExtAuthz => "ext-authz",
-            Self::Callgate => "callgate",
+            Self::Asking => "asking",
+            Self::Opa => "opa",
         }
     }
 
-    /// The filter that takes the gate's place, or none if the gate stays.
-    fn filter(self) -> Result<Option<Value>> {
-        Ok(match self {
-            Self::Nothing | Self::ExtAuthz | Self::Callgate => None,
-            Self::Rbac => Some(rbac()),
-            Self::EmptyWasm => Some(empty_wasm()?),
-        })
+    /// Whether it is Callgate's own filter.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Leases | Self::Asking)
     }
 }
 
 /// The listeners that the harness makes: one with each gate.
-pub const FACES: [(Host, Validation); 2] = [
+const FACES: [(Host, Validation); 2] = [
     (Host::Filter, Validation::Spiffe),
     (Host::Native, Validation::Spiffe),
 ];
 
-/// Replaces the two gated listeners of a configuration by one for each variant.
-///
-/// # Errors
-/// When the configuration is not the one that ships.
-pub fn adapt(config: &mut Value) -> Result<()> {
+/// The gates of `callee`, with a listener for each of `variants` in place of the shipped
+/// ones; `opa` is where OPA answers, if it is among them.
+#[must_use]
+pub fn gate(callee: &str, variants: &[Variant], opa: Option<SocketAddr>) -> GateBuilder {
+    let variants = variants.to_vec();
+    // Nothing is renewed while it is measured.
+    let gate = Gate::of(&[callee]).faces(&FACES).in_files();
+    gate.adapt(move |config| {
+        replace_listeners(config, &variants)?;
+        match opa {
+            Some(address) => add_opa(config, address),
+            None => Ok(()),
+        }
+    })
+}
+
+fn replace_listeners(config: &mut Value, variants: &[Variant]) -> Result<()> {
     let listeners = config
         .pointer_mut("/static_resources/listeners")
         .and_then(Value::as_array_mut)
@@ -86,17 +96,38 @@ pub fn adapt(config: &mut Value) -> Result<()> {
     let [filter, native] = gated.as_slice() else {
         anyhow::bail!("{} listeners, two wanted", gated.len());
     };
-    for variant in Variant::ALL {
-        let shipped = if variant == Variant::ExtAuthz {
-            native
-        } else {
-            filter
+    for &variant in variants {
+        let shipped = match variant {
+            Variant::ExtAuthz | Variant::Opa => native,
+            _ => filter,
         };
         listeners.push(listener(variant, shipped.clone())?);
     }
     Ok(())
 }
 
+/// In plain text: what it would cost to encrypt is nothing that OPA is to be blamed for.
+fn add_opa(config: &mut Value, address: SocketAddr) -> Result<()> {
+    let clusters = config
+        .pointer_mut("/static_resources/clusters")
+        .and_then(Value::as_array_mut)
+        .context("no clusters")?;
+    let is_callgate = |cluster: &&Value| {
+        let name = cluster["name"].as_str();
+        name.is_some_and(|name| name.ends_with("_callgate"))
+    };
+    let asked = clusters.iter().find(is_callgate).context("nobody asked")?;
+    let mut opa = asked.clone();
+    *at(&mut opa, "/name")? = json!(OPA_CLUSTER);
+    let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address";
+    *at(&mut opa, endpoint)? = json!({"address": address.ip(), "port_value": address.port()});
+    let opa_fields = opa.as_object_mut().context("no cluster")?;
+    opa_fields.remove("transport_socket");
+    clusters.push(opa);
+    Ok(())
+}
+
+const OPA_CLUSTER: &str = "opa";
 const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 
 fn listener(variant: Variant, mut listener: Value) -> Result<Value> {
@@ -108,15 +139,34 @@ fn listener(variant: Variant, mut listener: Value) -> Result<Value> {
         "match": {"prefix": "/"},
         "direct_response": {"status": 200, "body": {"inline_string": "ok"}},
     }]);
-    let filters = at(manager, "/http_filters")?
-        .as_array_mut()
-        .context("http_filters is no list")?;
-    let keeps = matches!(variant, Variant::ExtAuthz | Variant::Callgate);
-    if !keeps {
-        let router = filters.split_off(filters.len().saturating_sub(1));
-        *filters = variant.filter()?.into_iter().chain(router).collect();
+    let filters = at(manager, "/http_filters")?;
+    match variant {
+        Variant::ExtAuthz | Variant::Leases => {}
+        Variant::Asking => *configuration(filters, "leases")? = json!(false),
+        Variant::Opa => {
+            let service = "/0/typed_config/grpc_service/envoy_grpc/cluster_name";
+            *at(filters, service)? = json!(OPA_CLUSTER);
+        }
+        Variant::Nothing => instead(filters, None)?,
+        Variant::Rbac => instead(filters, Some(rbac()))?,
+        Variant::EmptyWasm => instead(filters, Some(empty_wasm()?))?,
     }
     Ok(listener)
+}
+
+/// A value of the filter's configuration.
+fn configuration<'v>(filters: &'v mut Value, name: &str) -> Result<&'v mut Value> {
+    let value = at(filters, "/0/typed_config/config/configuration/value")?;
+    let value = value.as_object_mut().context("no configuration")?;
+    Ok(value.entry(name).or_insert(Value::Null))
+}
+
+/// `filter`, if any, takes the gate's place.
+fn instead(filters: &mut Value, filter: Option<Value>) -> Result<()> {
+    let filters = filters.as_array_mut().context("http_filters is no list")?;
+    let router = filters.split_off(filters.len().saturating_sub(1));
+    *filters = filter.into_iter().chain(router).collect();
+    Ok(())
 }
 
 fn at<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
@@ -162,11 +212,4 @@ fn empty_wasm() -> Result<Value> {
 fn base64(bytes: &[u8]) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     STANDARD.encode(bytes)
-}
-
-/// The gates of `callee`, less their listeners, which [`adapt`] replaces.
-#[must_use]
-pub fn gate(callee: &str) -> callgate_tests::GateBuilder {
-    // Nothing is renewed while it is measured.
-    Gate::of(&[callee]).faces(&FACES).in_files().adapt(adapt)
 }

@@ -15,14 +15,14 @@ use serde::Serialize;
 
 pub use machine::Machine;
 pub use plot::{Bar, Plot};
-pub use stats::{Latencies, median, ratios};
+pub use stats::{Latencies, differences, median, ratios};
 pub use table::Table;
 pub use target::{Limit, Target};
 
 /// The result of one benchmark.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Its name, and that of the files: `decide`, `server` or `proxy`.
+    /// Its name, and that of the files, such as `decide`.
     pub name: &'static str,
     /// Where it ran.
     pub machine: Machine,

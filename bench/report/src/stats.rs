@@ -45,6 +45,13 @@ pub fn ratios(ours: &[f64], theirs: &[f64]) -> f64 {
     median(&ratios)
 }
 
+/// The median of what `ours` is above `theirs`, round by round.
+#[must_use]
+pub fn differences(ours: &[f64], theirs: &[f64]) -> f64 {
+    let differences: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
+    median(&differences)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +74,6 @@ mod tests {
     #[test]
     fn one_slow_round_does_not_move_a_ratio() {
         assert_eq!(ratios(&[1.0, 10.0, 1.0], &[2.0, 20.0, 2.0]), 0.5);
+        assert_eq!(differences(&[3.0, 13.0, 4.0], &[2.0, 2.0, 3.0]), 1.0);
     }
 }

@@ -43,16 +43,29 @@ impl Envoy {
         Self::start_as(&artifact::envoy()?, config, directory).await
     }
 
+    /// The same, with that many workers in place of one.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(workers: u32, config: &Value, directory: &Path) -> Result<Self> {
+        Self::run(&artifact::envoy()?, workers, config, directory).await
+    }
+
     /// The same, run from `program`: an agent may know it by that.
     ///
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_as(program: &Path, config: &Value, directory: &Path) -> Result<Self> {
+        // One worker, so that what one request does to it the next one meets.
+        Self::run(program, 1, config, directory).await
+    }
+
+    async fn run(program: &Path, workers: u32, config: &Value, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)?;
         let config_path = directory.join("envoy.json");
         fs::write(&config_path, serde_json::to_vec_pretty(config)?)?;
         let admin_path = directory.join("admin-address");
-        let args = arguments(&config_path, &admin_path);
+        let args = arguments(&config_path, &admin_path, workers);
         let log = directory.join("envoy.log");
         let mut process = Process::start("envoy", program, &args, &log)?;
 
@@ -127,13 +140,13 @@ impl Envoy {
     }
 }
 
-fn arguments(config: &Path, admin: &Path) -> Vec<String> {
+fn arguments(config: &Path, admin: &Path, workers: u32) -> Vec<String> {
     let (config, admin) = (config.display().to_string(), admin.display().to_string());
+    let workers = workers.to_string();
     let options = [
         ("--config-path", config.as_str()),
         ("--admin-address-path", admin.as_str()),
-        // One worker, so that what one request does to it the next one meets.
-        ("--concurrency", "1"),
+        ("--concurrency", workers.as_str()),
         ("--log-level", "warning"),
         ("--component-log-level", "wasm:info"),
         // Access logs are to be there when a failure shows them.

@@ -1,19 +1,30 @@
-//! What the gate costs in the proxy: latency with one caller and throughput with
-//! many, beside what else could stand in its place, in turns on the same Envoy.
+//! What a Check costs in the proxy: latency with one caller and throughput with many,
+//! beside what else could stand in its place, in turns on the same Envoy. The filter asks
+//! each time here; `leases` measures it when it need not.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use callgate_bench_load::{
-    calls::{Target as Call, latencies, throughput},
+    calls::{Target as Call, latencies, throughput, usual_headers},
     cores::{Cores, used},
     variants::{Variant, gate},
 };
 use callgate_bench_mesh::{OPERATOR, Request, Sample, document, mesh, requests};
 use callgate_bench_report::{Bar, Limit, Machine, Plot, Report, Table, Target, median, ratios};
-use callgate_tests::{Gate, caller::Caller};
+use callgate_tests::{
+    Gate,
+    caller::{Caller, Http},
+};
 use serde::Serialize;
 
+const VARIANTS: [Variant; 5] = [
+    Variant::Nothing,
+    Variant::Rbac,
+    Variant::EmptyWasm,
+    Variant::ExtAuthz,
+    Variant::Asking,
+];
 const ROUNDS: usize = 7;
 /// Calls of one round with one caller, unless its time is over first.
 const CALLS: usize = 1_500;
@@ -61,7 +72,7 @@ async fn measure(out: &Path) -> Result<()> {
     // The server gets one thread for this one core, which it shares with the callers;
     // Envoy has the other for itself.
     cores.rest()?;
-    let mut gate = gate(&request.service).policy("mesh.yaml", OPERATOR);
+    let mut gate = gate(&request.service, &VARIANTS, None).policy("mesh.yaml", OPERATOR);
     for service in &mesh.services {
         gate = gate.policy(&format!("{}.yaml", service.name), &document(service));
     }
@@ -80,14 +91,15 @@ async fn measure(out: &Path) -> Result<()> {
 
 fn variants(gate: &Gate, request: &Request) -> Result<Vec<Rounds>> {
     let caller = Caller::new(Some(&gate.pki.svid(&request.caller)?))?;
-    let bytes = http(request);
-    Variant::ALL
+    VARIANTS
         .into_iter()
         .map(|variant| {
             let call = Call {
                 caller: caller.clone(),
                 address: gate.envoy.listener(variant.listener())?,
-                request: bytes.clone(),
+                http: Http::One,
+                path: request.path.clone(),
+                headers: usual_headers(),
             };
             Ok(Rounds {
                 variant,
@@ -101,23 +113,6 @@ fn variants(gate: &Gate, request: &Request) -> Result<Vec<Rounds>> {
             })
         })
         .collect()
-}
-
-/// A request as services send them: a token for somebody else, tracing, no body.
-fn http(request: &Request) -> Vec<u8> {
-    format!(
-        "{} {} HTTP/1.1\r\n\
-         host: orders.shop.svc.cluster.local\r\n\
-         user-agent: checkout/4.2\r\n\
-         accept: application/json\r\n\
-         authorization: Bearer {}\r\n\
-         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
-         x-tenant: a-shop\r\n\r\n",
-        request.method,
-        request.path,
-        "0123456789abcdef".repeat(50),
-    )
-    .into_bytes()
 }
 
 async fn one_round(gate: &Gate, rounds: &mut Rounds) -> Result<()> {
@@ -175,7 +170,7 @@ fn figure(rounds: &Rounds) -> Figure {
 
 fn targets(all: &[Rounds]) -> Vec<Target> {
     let find = |variant| all.iter().find(|rounds| rounds.variant == variant);
-    let (Some(native), Some(ours)) = (find(Variant::ExtAuthz), find(Variant::Callgate)) else {
+    let (Some(native), Some(ours)) = (find(Variant::ExtAuthz), find(Variant::Asking)) else {
         return Vec::new();
     };
     vec![
@@ -225,7 +220,7 @@ fn plot(title: &str, unit: &'static str, figures: &[Figure], of: fn(&Figure) -> 
     let bar = |figure: &Figure| Bar {
         label: figure.variant.to_owned(),
         value: of(figure),
-        ours: figure.variant == Variant::Callgate.label(),
+        ours: figure.variant == Variant::Asking.label(),
     };
     Plot {
         title: title.to_owned(),
