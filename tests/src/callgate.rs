@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -126,6 +127,15 @@ impl Callgate {
     /// When it cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
+    }
+
+    /// Tells it to end, as an orchestrator does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it has not after `limit`.
+    pub async fn stop(&mut self, limit: Duration) -> Result<()> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(limit).await.map(drop)
     }
 
     /// Starts it again where it was.

@@ -5,6 +5,7 @@
 //! upgrade is granted and echoes bytes; `/slow/N` takes N milliseconds.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -22,6 +23,9 @@ use hyper_util::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinHandle};
+
+/// Requests of which it knows what reached it, the latest ones: a soak makes millions.
+const REMEMBERED: usize = 32_768;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -53,7 +57,7 @@ impl Seen {
 pub struct Upstream {
     /// Where it listens.
     pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<VecDeque<Seen>>>,
     task: JoinHandle<()>,
 }
 
@@ -74,7 +78,7 @@ impl Upstream {
         })
     }
 
-    /// Every request so far whose path is `path`, its query aside.
+    /// Every request whose path is `path`, its query aside.
     #[must_use]
     pub fn seen(&self, path: &str) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +105,7 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn serve(listener: TcpListener, seen: Arc<Mutex<VecDeque<Seen>>>) {
     while let Ok((tcp, _)) = listener.accept().await {
         let seen = Arc::clone(&seen);
         tokio::spawn(async move {
@@ -118,12 +122,10 @@ async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>) {
 
 async fn answer(
     request: Request<Incoming>,
-    all: Arc<Mutex<Vec<Seen>>>,
+    all: Arc<Mutex<VecDeque<Seen>>>,
 ) -> Result<Response<Body>, hyper::Error> {
     let seen = seen(&request);
-    all.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(seen.clone());
+    remember(&all, seen.clone());
 
     if request.headers().contains_key("upgrade") {
         return Ok(upgrade(request, StatusCode::SWITCHING_PROTOCOLS));
@@ -149,6 +151,14 @@ async fn answer(
     request.into_body().collect().await?;
     let json = serde_json::to_vec(&seen).unwrap_or_default();
     Ok(Response::new(whole(json)))
+}
+
+fn remember(all: &Mutex<VecDeque<Seen>>, seen: Seen) {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() == REMEMBERED {
+        all.pop_front();
+    }
+    all.push_back(seen);
 }
 
 fn seen(request: &Request<Incoming>) -> Seen {
