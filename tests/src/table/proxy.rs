@@ -1,11 +1,17 @@
 //! A proxy for one request, as far as the filter can tell: it shows what Envoy with the
 //! shipped configuration shows, and does what it is told.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use callgate_filter::{Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Section};
+use callgate_filter::{
+    Ask, Attribute, CallId, Counter, Host, HostError, Level, Reply, Root, Section,
+};
 use callgate_policy::SpiffeId;
+use callgate_server::clock;
 use callgate_wire::headers::CLIENT_CERT;
 
 use super::{
@@ -24,6 +30,10 @@ pub struct Proxy {
     pub now: Duration,
     /// Checks that it was told to send.
     pub sent: Vec<Vec<u8>>,
+    /// Watches that it was told to open.
+    pub watches: Vec<(CallId, Vec<u8>)>,
+    /// Batches of decisions that it was told to send.
+    pub batches: Vec<Vec<u8>>,
     /// It has nobody to send a Check to.
     pub deaf: bool,
     replies: Vec<Reply>,
@@ -68,6 +78,8 @@ impl Proxy {
             callee: callee.map(|id| id.as_str().as_bytes().to_vec()),
             now: Duration::from_secs(1),
             sent: Vec::new(),
+            watches: Vec::new(),
+            batches: Vec::new(),
             deaf: false,
             replies: Vec::new(),
             resumed: 0,
@@ -192,14 +204,46 @@ impl Host for Proxy {
     }
 
     fn wall_now(&mut self) -> Duration {
-        Duration::from_secs(1_800_000_000)
+        Duration::from_millis(u64::try_from(clock::now().as_millis()).unwrap_or_default())
     }
 
     fn random(&mut self) -> [u8; 16] {
-        [7; 16]
+        let drawn = u128::from(DRAWN.fetch_add(1, Ordering::Relaxed));
+        // Ids count on from here, so it stands in the bits that are used first.
+        (drawn << 96).to_be_bytes()
     }
 
     fn count(&mut self, _: Counter) {}
 
     fn log(&mut self, _: Level, _: &str) {}
+}
+
+/// What is drawn at random differs, from proxy to proxy too.
+static DRAWN: AtomicU64 = AtomicU64::new(1);
+
+/// Calls that are no Checks are numbered from here on.
+const OTHERS: u32 = 1 << 16;
+
+impl Root for Proxy {
+    fn act_for(&mut self, _: u32) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn watch(&mut self, _: &str, message: &[u8]) -> Result<CallId, HostError> {
+        let call = CallId(OTHERS + u32::try_from(self.watches.len()).unwrap_or_default());
+        self.watches.push((call, message.to_vec()));
+        Ok(call)
+    }
+
+    fn record(&mut self, _: &str, message: &[u8], _: Duration) -> Result<CallId, HostError> {
+        self.batches.push(message.to_vec());
+        let number = u32::try_from(self.batches.len()).unwrap_or_default();
+        Ok(CallId(2 * OTHERS + number))
+    }
+
+    fn done(&mut self) {}
+
+    fn tick_every(&mut self, _: Duration) -> Result<(), HostError> {
+        Ok(())
+    }
 }

@@ -14,6 +14,7 @@ use callgate_policy::{
 use callgate_server::{
     bundle::TrustBundle,
     check::{Authorizer, Unanswered},
+    gate::{Callee, Gate},
     identity::Asker,
     live::{Live, Policies},
     metrics::Metrics,
@@ -22,7 +23,10 @@ use callgate_server::{
     store::read_sources,
     svid::Verifier,
 };
-use callgate_wire::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use callgate_wire::{
+    callgate::v1::{Announcement, RecordRequest},
+    envoy::service::auth::v3::{CheckRequest, CheckResponse},
+};
 
 use super::{Records, World};
 use crate::pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN};
@@ -34,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Service {
     authorizer: Authorizer,
+    gate: Gate,
     recorder: Recorder,
     log: Log,
 }
@@ -95,9 +100,12 @@ impl Service {
         }
         let log = Log::default();
         let recorder = Recorder::start(Sink::stream(log.clone()))?;
-        let authorizer = Authorizer::new(live, recorder.clone(), Arc::new(Metrics::default()));
+        let metrics = Arc::new(Metrics::default());
+        let gate = Gate::new(Arc::clone(&live), recorder.clone(), Arc::clone(&metrics));
+        let authorizer = Authorizer::new(live, recorder.clone(), metrics);
         Ok(Self {
             authorizer,
+            gate,
             recorder,
             log,
         })
@@ -109,6 +117,26 @@ impl Service {
     /// When it is none.
     pub fn check(&self, check: &CheckRequest, now: Timestamp) -> Result<CheckResponse, Unanswered> {
         self.authorizer.check(Asker::Unnamed, check, now)
+    }
+
+    /// What a Watch of the service with this name says first.
+    ///
+    /// # Errors
+    /// When it says nothing.
+    pub fn announce(&self, service: &str, now: Timestamp) -> Result<Announcement> {
+        let callee = Callee::named(service).context("no name of a service")?;
+        let announced = self
+            .gate
+            .announce(Asker::Unnamed, &callee, Duration::ZERO, now);
+        Ok(announced?)
+    }
+
+    /// Takes a batch of decisions.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn record(&self, batch: &RecordRequest, now: Timestamp) -> Result<()> {
+        Ok(self.gate.record(Asker::Unnamed, batch, now)?)
     }
 
     /// Ends, and gives what was recorded.
