@@ -11,7 +11,7 @@ KEEP ?=
 # The filter as one piece: 4 % more calls through a proxy, for half a minute of building.
 FILTER_PROFILE := CARGO_PROFILE_RELEASE_LTO=fat
 # Which of the benchmarks run.
-BENCH ?= decide identity replay server proxy leases
+BENCH ?= decide identity replay server watch proxy leases
 BENCH_WORKSPACE := --manifest-path bench/Cargo.toml
 # How long a soak is.
 MINUTES ?= 10
@@ -61,7 +61,7 @@ lint: wasm-target ## formatting, clippy for the host and for wasm, cargo-deny wh
 	fi
 
 .PHONY: bench
-bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, replay, server, proxy or leases for one
+bench: $(BENCH:%=bench-%) ## the figures, against peers, interleaved, into bench/out; BENCH=decide, identity, replay, server, watch, proxy or leases for one
 
 # Not --locked: that lock follows the dependencies of the crates that are measured.
 # Two programs: the second one weighs the memory that rules take.
@@ -85,6 +85,10 @@ bench-replay:
 .PHONY: bench-server
 bench-server: build
 	$(CARGO) run --release $(BENCH_WORKSPACE) --bin server -- bench/out
+
+.PHONY: bench-watch
+bench-watch: build
+	$(CARGO) run --release $(BENCH_WORKSPACE) --bin watch -- bench/out
 
 .PHONY: bench-proxy
 bench-proxy: build $(ENVOY)

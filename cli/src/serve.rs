@@ -11,6 +11,7 @@ use callgate_server::{
     serve::{self, Config, IdentitySource, Listen, Running},
 };
 use clap::{Args, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -114,11 +115,22 @@ enum LogFormat {
 /// `callgate_server=debug`).
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     log(args.format)?;
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(serve(args))
+}
+
+/// Each connection is a file, and many systems let a process open 1,024 unless it asks
+/// for more.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "as many files as before can be open");
+    }
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {

@@ -19,7 +19,8 @@ pub struct LeaseTtl(Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTtlError;
 
-/// A decision, and all that its terms depend on.
+/// A decision, and all that it came of.
+#[derive(Clone, Copy)]
 pub(super) struct Decided<'a> {
     pub(super) call: &'a Call<'a>,
     pub(super) snapshot: &'a Snapshot,

@@ -101,10 +101,10 @@ impl Authorizer {
             svid.and_then(|svid| Original::of(&call, svid, &snapshot, &self.metrics, now));
         let request = request(&call, &peer, original.as_ref());
         let decision = policies.set.decide(&request, now);
-        let candidate = snapshot.candidate().map(|candidate| &candidate.set);
-        let tried = candidate.map(|set| set.decide(&request, now));
+        let candidate = snapshot.candidate();
+        let tried = candidate.map(|candidate| candidate.set.decide(&request, now));
         let sets: &[&PolicySet] = match candidate {
-            Some(candidate) => &[&policies.set, candidate],
+            Some(candidate) => &[&policies.set, &candidate.set],
             None => &[&policies.set],
         };
         let read = [Some(&decision), tried.as_ref()];
@@ -112,21 +112,6 @@ impl Authorizer {
             self.metrics.count_incomplete();
             return Ok(response);
         }
-        self.metrics.count(decision.reason, decision.enforced);
-        let tried = tried.as_ref().filter(|tried| {
-            let differences = self.metrics.differences();
-            differences.note(caller(&request), &decision, tried, now)
-        });
-        self.recorder.append(&Record {
-            forwarder: original.is_some().then(|| peer.source()),
-            source: match &original {
-                Some(original) => original.source(&decision),
-                None => peer.source(),
-            },
-            revocation: revocation(&peer, original.as_ref()),
-            candidate: tried,
-            ..record(&call, &decision, &snapshot, &id, now)
-        });
         let decided = Decided {
             call: &call,
             snapshot: &snapshot,
@@ -135,15 +120,58 @@ impl Authorizer {
             original: original.as_ref(),
             now,
         };
-        let terms = decided.terms(self.lease_ttl);
-        let mut response = respond(&call, &request, &decision, &id);
-        if let Some(terms) = terms {
+        self.note(&decided, &request, tried.as_ref(), &id);
+        Ok(self.respond(&decided, &request, &id))
+    }
+
+    /// Counts and records it.
+    fn note(
+        &self,
+        decided: &Decided<'_>,
+        request: &Request<'_>,
+        tried: Option<&Decision<'_>>,
+        id: &DecisionId,
+    ) {
+        let Decided {
+            call,
+            snapshot,
+            decision,
+            peer,
+            original,
+            now,
+        } = *decided;
+        self.metrics.count(decision.reason, decision.enforced);
+        let tried = tried.filter(|tried| {
+            let differences = self.metrics.differences();
+            differences.note(caller(request), decision, tried, now)
+        });
+        self.recorder.append(&Record {
+            forwarder: original.is_some().then(|| peer.source()),
+            source: match original {
+                Some(original) => original.source(decision),
+                None => peer.source(),
+            },
+            revocation: revocation(peer, original),
+            candidate: tried,
+            ..record(call, decision, snapshot, id, now)
+        });
+    }
+
+    /// The answer, with its terms for a proxy that understands them.
+    fn respond(
+        &self,
+        decided: &Decided<'_>,
+        request: &Request<'_>,
+        id: &DecisionId,
+    ) -> CheckResponse {
+        let mut response = respond(decided.call, request, decided.decision, id);
+        if let Some(terms) = decided.terms(self.lease_ttl) {
             if terms.lease.is_some() {
                 self.metrics.count_lease();
             }
             terms::add(&mut response.dynamic_metadata, &terms);
         }
-        Ok(response)
+        response
     }
 
     /// Before the first valid set of policies: nobody is asked who they are.

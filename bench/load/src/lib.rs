@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  server:  checks ──Check──► callgate serve | empty    (one core for either)
+//!  watch:   subscribers ──Watch──► callgate serve
 //!  proxy:   calls ──mTLS──► Envoy ──Check──► callgate serve
 //!  leases:  calls, open, trace ──mTLS──► Envoy ──now and then──► callgate serve | OPA
 //! ```
@@ -17,6 +18,7 @@ pub mod empty;
 pub mod messages;
 pub mod opa;
 pub mod open;
+pub mod subscribers;
 pub mod trace;
 pub mod variants;
 
