@@ -22,6 +22,13 @@
 //! | Checks for a request | 2, within `timeout` | |
 //! | `Chain` hint | 16 KiB | four certificates |
 //! | `traceparent` | 256 bytes | version 00 has 55 |
+//! | services watched | 64 for a plugin; others are asked about each time | a gateway stands in front of some |
+//! | until a Watch that ended is opened again | 100 ms to 5 s, at random | servers that come back |
+//! | silence of a Watch until it is given up | `maxStale`, at least 3 s | the server speaks each second |
+//! | Checks for open requests | 64 at once for a worker | those that wait come first |
+//! | an open request without an answer | `maxStale` | |
+//! | open requests ended at once | 256 within a callback | an HTTP/2 connection bounds what it ends at once |
+//! | a batch of records under way | 5 s; 1 s when the plugin ends | |
 //! | log lines for refused requests | 8 a second and worker | |
 //! | headers of a request | Envoy's own, `max_request_headers_kb` | |
 //!

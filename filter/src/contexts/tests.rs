@@ -371,6 +371,30 @@ fn another_revision_has_open_requests_decided_anew() {
 }
 
 #[test]
+fn news_while_the_server_is_asked_have_it_asked_again_at_once() {
+    let mut contexts = contexts();
+    let mut host = open(&mut contexts, 10..11);
+    let watch = host.watches[0].0;
+    contexts.answered(watch, &mut host, &announces(2));
+    contexts.answered(watch, &mut host, &announces(3));
+    assert_eq!(host.sent.len(), 2);
+    contexts.answered(CallId(2), &mut host, &allow_at(2, 0));
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 3);
+    // A server that is behind is not asked without end.
+    contexts.answered(CallId(3), &mut host, &allow_at(2, 0));
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 3);
+    host.now += Duration::from_secs(1);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 4);
+    contexts.answered(CallId(4), &mut host, &allow_at(3, 0));
+    host.now += Duration::from_secs(2);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!((host.sent.len(), host.replies.len()), (4, 0));
+}
+
+#[test]
 fn an_end_that_was_told_is_kept_without_news() {
     let mut contexts = contexts();
     let mut host = open(&mut contexts, 10..11);

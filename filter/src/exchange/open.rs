@@ -32,6 +32,8 @@ pub(super) struct Open {
     due_since: Option<Duration>,
     /// Not again before this moment, unless another revision is announced than then.
     rest: Option<(Duration, Option<Revision>)>,
+    /// What was announced when it was last decided anew, or that began.
+    asked_under: Option<Revision>,
     /// The Check that is under way.
     inquiry: Option<Inquiry>,
 }
@@ -63,6 +65,7 @@ impl Open {
             ground,
             due_since: None,
             rest: None,
+            asked_under: None,
             inquiry: None,
         }
     }
@@ -116,6 +119,7 @@ impl Open {
         }
         let now = host.monotonic_now();
         self.due_since.get_or_insert(now);
+        self.asked_under = self.announced(plugin, now);
         host.count(Counter::Recheck);
         let id = self.id;
         let id = id.as_ref().map(DecisionId::as_str);
@@ -187,14 +191,15 @@ impl Open {
     }
 
     /// It is still allowed. Where that was said by a server that is behind, or ahead of the
-    /// one that announces, it is asked about again later.
+    /// one that announces, it is asked about again later; where something else was announced
+    /// meanwhile, at once.
     fn stands<H: Host>(&mut self, host: &mut H, plugin: &Plugin, ground: Ground) -> Next {
         self.ground = ground;
         self.due_since = None;
         let (now, wall) = (host.monotonic_now(), host.wall_now());
         let announced = self.announced(plugin, now);
         let again = self.stands_no_more(announced, now, wall);
-        self.rest = again.then_some((now.saturating_add(PAUSE), announced));
+        self.rest = again.then_some((now.saturating_add(PAUSE), self.asked_under));
         Next::Stays
     }
 
@@ -206,7 +211,7 @@ impl Open {
         }
         let again = now.saturating_add(PAUSE);
         let again = self.limit(plugin).map_or(again, |limit| limit.min(again));
-        self.rest = Some((again, self.announced(plugin, now)));
+        self.rest = Some((again, self.asked_under));
         Next::Stays
     }
 
