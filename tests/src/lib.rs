@@ -22,6 +22,7 @@ pub mod conformance;
 pub mod envoy;
 mod gate;
 pub mod lifetimes;
+pub mod live;
 pub mod mesh;
 pub mod pki;
 pub mod process;

@@ -1,8 +1,9 @@
 //! The service behind the gate: it tells what reached it.
 //!
 //! HTTP/1.1 and HTTP/2 on one port. A request is answered with [`Seen`] as JSON;
-//! under `/echo`, with its own body; gRPC calls are echoed frame by frame; an
-//! upgrade is granted and echoes bytes; `/slow/N` takes N milliseconds.
+//! under `/echo`, with its own body; under `/flow`, with lines that do not end; gRPC
+//! calls are echoed frame by frame; an upgrade is granted and echoes bytes; `/slow/N`
+//! takes N milliseconds.
 
 use std::{
     collections::VecDeque,
@@ -15,19 +16,34 @@ use std::{
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use hyper::{body::Incoming, ext::Protocol, service::service_fn};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    ext::Protocol,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::sleep};
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 /// Requests of which it knows what reached it, the latest ones: a soak makes millions.
 const REMEMBERED: usize = 32_768;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// Between two lines under `/flow`.
+const FLOW: Duration = Duration::from_millis(20);
+
+/// The line of that number under `/flow`, counted from 0. Readers of HTTP/2 take many frames
+/// that are shorter for an attack.
+#[must_use]
+pub fn line(number: u64) -> String {
+    format!("{number:0255}\n")
+}
 
 /// A request as it reached the service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,7 +158,10 @@ async fn answer(
         .strip_prefix("/slow/")
         .and_then(|n| n.parse().ok())
     {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        sleep(Duration::from_millis(milliseconds)).await;
+    }
+    if seen.path.starts_with("/flow") {
+        return Ok(Response::new(flow()));
     }
     if seen.path.starts_with("/echo") {
         return Ok(Response::new(request.into_body().boxed_unsync()));
@@ -213,6 +232,21 @@ fn upgrade(mut request: Request<Incoming>, status: StatusCode) -> Response<Body>
         response.headers_mut().insert("upgrade", protocol);
     }
     response
+}
+
+/// Goes on for as long as somebody reads.
+fn flow() -> Body {
+    let (lines, read) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for number in 0.. {
+            if lines.send(Bytes::from(line(number))).await.is_err() {
+                return;
+            }
+            sleep(FLOW).await;
+        }
+    });
+    let frames = ReceiverStream::new(read).map(|line| Ok(Frame::data(line)));
+    StreamBody::new(frames).boxed_unsync()
 }
 
 fn whole(bytes: Vec<u8>) -> Body {

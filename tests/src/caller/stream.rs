@@ -1,13 +1,13 @@
 //! Streams that stay open: upgrades, and bodies that go on both ways.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, ext::Protocol};
 use http::Response;
-use http_body_util::Full;
-use hyper::upgrade::Upgraded;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -75,6 +75,32 @@ impl Upgrade {
     }
 }
 
+/// The body of an answer over HTTP/1.1, read as it comes.
+#[derive(Debug)]
+pub struct Download(Incoming);
+
+impl Download {
+    /// The next bytes, or `None` at its end.
+    ///
+    /// # Errors
+    /// When it is cut, or nothing comes.
+    pub async fn receive(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let frame = timeout(LIMIT, self.0.frame())
+                .await
+                .context("nothing comes")?;
+            match frame.transpose()? {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// An HTTP/2 stream, open both ways.
 #[derive(Debug)]
 pub struct Duplex {
@@ -115,7 +141,7 @@ impl Connection {
     /// # Errors
     /// When there is no answer.
     pub async fn upgrade(&mut self, path: &str, protocol: &str) -> Result<Opened<Upgrade>> {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let call = Call::new("GET", path)
             .header("connection", "Upgrade")
             .header("upgrade", protocol)
@@ -130,16 +156,23 @@ impl Connection {
                 hyper::upgrade::on(response).await?,
             ))));
         }
-        let (head, body) = response.into_parts();
-        let body = http_body_util::BodyExt::collect(body).await?.to_bytes();
-        Ok(Opened::Refused(Box::new(Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-            trailers: http::HeaderMap::new(),
-            headers_only: false,
-            took: start.elapsed(),
-        })))
+        refused(response, start).await.map(Opened::Refused)
+    }
+
+    /// Asks over HTTP/1.1 for an answer that takes its time.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn download(&mut self, call: &Call) -> Result<Opened<Download>> {
+        let start = Instant::now();
+        let request = http1_request(call)?.map(|()| Full::new(Bytes::new()));
+        let send = self.http1()?;
+        send.ready().await?;
+        let response = timeout(LIMIT, send.send_request(request)).await??;
+        if response.status().is_success() {
+            return Ok(Opened::Stream(Download(response.into_body())));
+        }
+        refused(response, start).await.map(Opened::Refused)
     }
 
     /// Asks for `protocol` by HTTP/2 extended CONNECT (RFC 8441).
@@ -174,11 +207,25 @@ impl Connection {
     }
 }
 
+/// An answer over HTTP/1.1 that is not what was asked for.
+async fn refused(response: Response<Incoming>, start: Instant) -> Result<Box<Answer>> {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Box::new(Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+        trailers: http::HeaderMap::new(),
+        headers_only: false,
+        took: start.elapsed(),
+    }))
+}
+
 async fn open(
     mut connection: h2::client::SendRequest<Bytes>,
     request: http::Request<()>,
 ) -> Result<Opened<Duplex>> {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let (response, send) = connection.send_request(request, false)?;
     let response = timeout(LIMIT, response).await.context("no answer")??;
     if !response.status().is_success() || response.headers().contains_key("grpc-status") {
