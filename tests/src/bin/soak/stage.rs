@@ -192,7 +192,7 @@ spec:
     - {{name: reads, from: [/ns/soak/sa/*], to: ['GET /orders/{{order}}', 'POST /orders']}}
     - name: reports
       from: [/ns/soak/sa/*]
-      to: [GET /reports/{{report}}]
+      to: ['GET /reports/{{report}}']
       when: request.headers[\"x-purpose\"] == \"reporting\"
     - name: exports
       from: [/ns/soak/sa/*]
