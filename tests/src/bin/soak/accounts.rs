@@ -28,6 +28,16 @@ pub(crate) struct Decision {
     pub(crate) answered: Instant,
     /// `allow`, or why not.
     pub(crate) reason: String,
+    /// For people: who asked for what, and when.
+    pub(crate) what: String,
+}
+
+/// A line of the log.
+struct Found {
+    reason: String,
+    /// That a call which was open was decided anew. Its caller hears of that if it is
+    /// refused before the service has answered.
+    recheck: bool,
 }
 
 /// Seen and recorded.
@@ -37,7 +47,7 @@ pub(crate) struct Accounts {
     /// Seen, and not found yet.
     seen: HashMap<String, Decision>,
     /// Found, and not seen yet: the log may be faster than the caller.
-    found: HashMap<String, String>,
+    found: HashMap<String, Found>,
     recorded: HashSet<String>,
     /// When something died with what it had not handed on.
     deaths: Vec<Instant>,
@@ -56,8 +66,10 @@ pub(crate) struct Totals {
     pub(crate) leased: u64,
     /// Lines that are there twice, because a server died before it could say that it had them.
     pub(crate) repeated: u64,
-    /// Lines about open streams.
+    /// Lines about calls that were open.
     pub(crate) rechecks: u64,
+    /// Of those, refusals that callers saw in place of an answer.
+    pub(crate) overtaken: u64,
     /// Lines of the log.
     pub(crate) lines: u64,
 }
@@ -69,7 +81,8 @@ pub(crate) struct Balance {
     pub(crate) missing: Vec<String>,
     /// Not recorded, and it could not be.
     pub(crate) lost: u64,
-    /// Recorded, and no caller saw an answer.
+    /// Recorded, and no caller saw an answer: streams that were opened, which do not show
+    /// their id, and calls that were closed or lost all the same.
     pub(crate) unseen: u64,
     /// Recorded in another way, or twice.
     pub(crate) faults: Vec<String>,
@@ -94,7 +107,7 @@ impl Accounts {
     pub(crate) fn saw(&mut self, id: &str, decision: Decision) {
         self.totals.seen += 1;
         match self.found.remove(id) {
-            Some(reason) => self.settle(id, &decision, &reason),
+            Some(found) => self.settle(id, &decision, &found),
             None => {
                 if self.seen.insert(id.to_owned(), decision).is_some() {
                     self.faults.push(format!("{id}: two calls have it"));
@@ -145,22 +158,24 @@ impl Accounts {
             }
             return Ok(());
         }
-        if text("rechecks").is_some() {
-            self.totals.rechecks += 1;
-            return Ok(());
-        }
+        let found = Found {
+            reason: reason.to_owned(),
+            recheck: text("rechecks").is_some(),
+        };
+        self.totals.rechecks += u64::from(found.recheck);
         match self.seen.remove(id) {
-            Some(decision) => self.settle(id, &decision, reason),
+            Some(decision) => self.settle(id, &decision, &found),
             None => {
-                self.found.insert(id.to_owned(), reason.to_owned());
+                self.found.insert(id.to_owned(), found);
             }
         }
         Ok(())
     }
 
-    fn settle(&mut self, id: &str, decision: &Decision, recorded: &str) {
+    fn settle(&mut self, id: &str, decision: &Decision, found: &Found) {
         self.totals.recorded += 1;
-        let answered = &decision.reason;
+        self.totals.overtaken += u64::from(found.recheck);
+        let (answered, recorded) = (&decision.reason, &found.reason);
         if answered != recorded {
             self.faults
                 .push(format!("{id}: answered {answered}, recorded {recorded}"));
@@ -175,7 +190,7 @@ impl Accounts {
     /// What is left over.
     pub(crate) fn balance(&self) -> Balance {
         let mut balance = Balance {
-            unseen: self.found.len() as u64,
+            unseen: self.found.values().filter(|found| !found.recheck).count() as u64,
             faults: self.faults.clone(),
             ..Balance::default()
         };
@@ -183,7 +198,7 @@ impl Accounts {
             if self.died_with(decision) {
                 balance.lost += 1;
             } else {
-                balance.missing.push(format!("{id} ({})", decision.reason));
+                balance.missing.push(format!("{id}: {}", decision.what));
             }
         }
         balance
@@ -229,6 +244,7 @@ mod tests {
         Decision {
             answered: Instant::now(),
             reason: "allow".to_owned(),
+            what: "a call".to_owned(),
         }
     }
 
@@ -249,6 +265,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_decided_anew_may_be_what_a_caller_sees() {
+        let (log, mut accounts) = Log::new();
+        let refused = Decision {
+            reason: "no-rule".to_owned(),
+            ..allowed()
+        };
+        accounts.saw("2", refused);
+        log.write("{\"id\":\"1\",\"reason\":\"allow\"}\n");
+        log.write("{\"id\":\"2\",\"reason\":\"no-rule\",\"rechecks\":\"1\"}\n");
+        log.write("{\"id\":\"3\",\"reason\":\"allow\",\"rechecks\":\"1\"}\n");
+        accounts.read().unwrap();
+        assert!(accounts.is_settled());
+        assert_eq!(accounts.totals.rechecks, 2);
+        assert_eq!(accounts.totals.overtaken, 1);
+        assert_eq!(accounts.balance().unseen, 1, "the first decision");
+    }
+
+    #[test]
     fn what_is_missing_twice_or_different_is_told() {
         let (log, mut accounts) = Log::new();
         for id in ["1", "2"] {
@@ -258,7 +292,7 @@ mod tests {
         log.write("{\"id\":\"9\",\"reason\":\"no-rule\"}\n{\"id\":\"9\",\"reason\":\"no-rule\"}\n");
         accounts.read().unwrap();
         let balance = accounts.balance();
-        assert_eq!(balance.missing, ["2 (allow)"]);
+        assert_eq!(balance.missing, ["2: a call"]);
         assert_eq!(balance.unseen, 1);
         let faults = ["1: answered allow, recorded no-rule", "9: recorded twice"];
         assert_eq!(balance.faults, faults);
@@ -285,6 +319,6 @@ mod tests {
         accounts.saw("0", early);
         let balance = accounts.balance();
         assert_eq!(balance.lost, 1);
-        assert_eq!(balance.missing, ["0 (allow)"]);
+        assert_eq!(balance.missing, ["0: a call"]);
     }
 }

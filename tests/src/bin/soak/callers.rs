@@ -14,7 +14,7 @@ use callgate_tests::{
 
 use crate::{
     accounts::Decision,
-    oracle::{Ask, Asked, Said, Workload},
+    oracle::{Ask, Asked, Said, Workload, Wrong},
     stage::{CALLEE, FACE, Stage},
 };
 
@@ -120,7 +120,7 @@ pub(crate) fn judge(stage: &Stage, asked: &Asked, said: &Said) {
     let judged = stage.oracle().judge(asked, said);
     let mut tally = stage.tally();
     match said {
-        Said::Allowed => tally.allowed += 1,
+        Said::Allowed | Said::Mistaken(_) => tally.allowed += 1,
         Said::Refused(_) => tally.refused += 1,
         Said::Closed(_) | Said::Lost(_) => tally.closed += 1,
     }
@@ -155,8 +155,7 @@ fn call(ask: Ask, turn: usize) -> Call {
     }
 }
 
-/// What an answer says. One that reached the service as somebody else's is an allowance of
-/// that call to nobody: an error of its own.
+/// What an answer says.
 fn said(answer: &Answer, workload: &Workload) -> Result<Said> {
     let reason = answer.reason().unwrap_or("no reason").to_owned();
     Ok(match answer.status {
@@ -166,7 +165,7 @@ fn said(answer: &Answer, workload: &Workload) -> Result<Said> {
             if caller == Some(&spiffe_id(&workload.path())) {
                 Said::Allowed
             } else {
-                Said::Refused(format!("200, and the service saw {caller:?}"))
+                Said::Mistaken(caller.unwrap_or("nobody").to_owned())
             }
         }
         403 | 400 => Said::Refused(reason),
@@ -184,14 +183,24 @@ fn account(stage: &Stage, answer: &Answer, asked: &Asked, said: &Said) {
             (id, "allow")
         }
         Said::Refused(reason) => (answer.decision().map(str::to_owned), reason.as_str()),
-        Said::Closed(_) | Said::Lost(_) => return,
+        Said::Mistaken(_) | Said::Closed(_) | Said::Lost(_) => return,
     };
-    stage.accounts().saw(
-        // Without an id there is nothing to be found, and that is told.
-        &id.unwrap_or_else(|| format!("none, {:?}", asked.ask)),
-        Decision {
-            answered: asked.answered,
-            reason: reason.to_owned(),
-        },
-    );
+    match id {
+        Some(id) => record(stage, &id, asked, reason),
+        None => stage.tally().wrong(&Wrong::Refusal(format!(
+            "{:?}: a decision without an id: {reason}",
+            asked.ask
+        ))),
+    }
+}
+
+/// That decision is to be in the log.
+pub(crate) fn record(stage: &Stage, id: &str, asked: &Asked, reason: &str) {
+    let at = stage.oracle().elapsed(asked.answered).as_secs_f64();
+    let decision = Decision {
+        answered: asked.answered,
+        reason: reason.to_owned(),
+        what: format!("{at:.2} s: {} {:?}: {reason}", asked.caller.0, asked.ask),
+    };
+    stage.accounts().saw(id, decision);
 }

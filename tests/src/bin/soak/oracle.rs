@@ -84,6 +84,8 @@ pub(crate) struct Asked {
 pub(crate) enum Said {
     /// The service answered.
     Allowed,
+    /// The service answered, and took the caller for somebody else.
+    Mistaken(String),
     /// Refused, with this reason.
     Refused(String),
     /// 503: nobody could decide.
@@ -178,6 +180,7 @@ impl Oracle {
         match said {
             Said::Allowed if possible.contains(&Verdict::Allow) => Ok(()),
             Said::Allowed => Err(Wrong::Allow(told("allowed"))),
+            Said::Mistaken(caller) => Err(Wrong::Allow(told(&format!("allowed as {caller}")))),
             Said::Refused(reason) => {
                 let is =
                     |verdict: &Verdict| matches!(verdict, Verdict::Refuse(this) if this == reason);
@@ -300,8 +303,13 @@ mod tests {
         assert_eq!(judge(Ask::Read, &Said::Allowed), Ok(()));
         assert_eq!(judge(Ask::Delete, &refused("no-rule")), Ok(()));
         assert_eq!(judge(Ask::Admin, &refused("deny-rule")), Ok(()));
-        let wrong = judge(Ask::Delete, &Said::Allowed);
-        assert!(matches!(wrong, Err(Wrong::Allow(_))), "{wrong:?}");
+        for (ask, said) in [
+            (Ask::Delete, Said::Allowed),
+            (Ask::Read, Said::Mistaken("somebody".to_owned())),
+        ] {
+            let wrong = judge(ask, &said);
+            assert!(matches!(wrong, Err(Wrong::Allow(_))), "{wrong:?}");
+        }
         for (ask, said) in [
             (Ask::Read, refused("no-rule")),
             (Ask::Admin, refused("no-rule")),

@@ -13,7 +13,7 @@ use callgate_tests::caller::{
 };
 
 use crate::{
-    callers::{Script, Shown, judge, show},
+    callers::{Script, Shown, judge, record, show},
     oracle::{Ask, Asked, Said, Wrong},
     stage::Stage,
 };
@@ -71,6 +71,9 @@ pub(crate) async fn run(stage: Arc<Stage>, script: Script) -> Result<()> {
                 let said = if closed {
                     Said::Closed(reason)
                 } else {
+                    if let Some(id) = answer.decision() {
+                        record(&stage, id, &asked, &reason);
+                    }
                     Said::Refused(reason)
                 };
                 judge(&stage, &asked, &said);
