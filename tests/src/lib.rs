@@ -32,4 +32,4 @@ pub mod table;
 pub mod upstream;
 
 pub use gate::{Asked, Client, Face, Gate, GateBuilder};
-pub use sidecar::{Host, Validation, append_client_cert};
+pub use sidecar::{Host, Validation, append_client_cert, configure_filters};

@@ -74,6 +74,29 @@ pub fn append_client_cert(config: &mut Value) -> Result<()> {
     Ok(())
 }
 
+/// Sets a key of every filter's configuration, as an operator does who wants another value
+/// than the default.
+///
+/// # Errors
+/// When there is no filter.
+pub fn configure_filters(config: &mut Value, key: &str, value: &Value) -> Result<()> {
+    const CONFIGURATION: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0\
+                                 /typed_config/config/configuration/value";
+    let listeners = config.pointer_mut("/static_resources/listeners");
+    let listeners = listeners.and_then(Value::as_array_mut);
+    let mut filters = 0;
+    for listener in listeners.context("no listeners")? {
+        // A native listener has nothing of the kind.
+        let filter = listener.pointer_mut(CONFIGURATION);
+        if let Some(filter) = filter.and_then(Value::as_object_mut) {
+            filter.insert(key.to_owned(), value.clone());
+            filters += 1;
+        }
+    }
+    ensure!(filters > 0, "no filters");
+    Ok(())
+}
+
 /// Whose certificates finish a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Validation {

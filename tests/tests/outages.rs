@@ -1,4 +1,6 @@
 //! `callgate serve` gone, hanging, and back: closed meanwhile, and no proxy restarted.
+//!
+//! Every call is a Check here; how long leases outlive the server is told in `leases.rs`.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -7,10 +9,12 @@ use callgate_tests::{
     Face, Gate, Host, Validation,
     caller::{Call, Caller, Connection, Http, grpc},
     callgate::Callgate,
+    configure_filters,
     process::eventually,
     suite,
 };
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 const ORDERS: &str = "/ns/shop/sa/orders";
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
             let gate = Gate::of(&[ORDERS])
                 .faces(&[FILTER, NATIVE])
                 .policy("all.yaml", POLICIES);
-            let mut gate = gate.timeout("0.5s").start().await?;
+            let mut gate = gate.timeout("0.5s").adapt(no_leases).start().await?;
             let server = Mutex::new(gate.server.take().context("no server")?);
             Ok(Gated { gate, server })
         },
@@ -38,6 +42,10 @@ fn main() -> ExitCode {
         |tests| tests.test("the_server_goes_and_comes", goes_and_comes),
         |gated| gated.gate.report(),
     )
+}
+
+fn no_leases(config: &mut Value) -> Result<()> {
+    configure_filters(config, "leases", &json!(false))
 }
 
 async fn goes_and_comes(gated: Arc<Gated>) -> Result<()> {

@@ -97,6 +97,17 @@ impl Envoy {
         get(self.admin, path).await
     }
 
+    /// Has the admin console do something: `POST path`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn order(&self, path: &str) -> Result<()> {
+        let mut connection = Connection::plain(self.admin).await?;
+        let answer = connection.call(Call::new("POST", path)).await?;
+        ensure!(answer.status == 200, "{path}: {answer:?}");
+        Ok(())
+    }
+
     /// A counter or gauge; zero when there is none of that name.
     ///
     /// # Errors
