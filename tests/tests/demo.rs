@@ -11,7 +11,7 @@ fn every_step_is_answered_as_told() {
     let story = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{story}\n{complaint}");
-    assert!(story.contains("11 of 11 steps answered as told"), "{story}");
+    assert!(story.contains("14 of 14 steps answered as told"), "{story}");
     assert!(story.contains("DENIED no-rule"), "{story}");
     assert!(
         !story.contains('\u{1b}'),

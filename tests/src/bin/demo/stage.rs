@@ -26,7 +26,8 @@ pub(crate) const ORDERS: &str = "/ns/shop/sa/orders";
 /// The service that orders calls.
 pub(crate) const STOCK: &str = "/ns/shop/sa/stock";
 const CHECKOUT: &str = "/ns/shop/sa/checkout";
-const WEB: &str = "/ns/shop/sa/web";
+/// Who has no rule at first.
+pub(crate) const WEB: &str = "/ns/shop/sa/web";
 /// Seconds that an SVID lives here; each is renewed when half of them are over.
 const SVID_TTL: u64 = 16;
 /// Where a newcomer reads them; the story edits a copy.
@@ -106,6 +107,19 @@ impl Stage {
     /// A copy of orders' policy that the story may edit.
     pub(crate) fn orders_policy(&self) -> PathBuf {
         self.server.policies().join("orders.yaml")
+    }
+
+    /// Has nobody believe `id` any more, as `callgate revoke` does.
+    pub(crate) fn revoke(&self, id: &str, name: &str) -> Result<()> {
+        let output = Command::new(artifact::callgate()?)
+            .args(["revoke", id, "--name", name])
+            .args(["--reason", "key found in a build log"])
+            .args(["--by", "dana@example.org", "--policies"])
+            .arg(self.server.policies())
+            .output()?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "revoke: {complaint}");
+        Ok(())
     }
 
     /// The identity that checkout has now; whoever keeps it does not have it renewed.

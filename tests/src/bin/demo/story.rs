@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use callgate_tests::{
-    caller::{Answer, Call, Caller, Connection, Http},
+    caller::{Answer, Call, Caller, Connection, Http, grpc},
     pki::Identity,
     process::eventually,
 };
 use serde_json::Value;
 
 use crate::{
-    stage::{ORDERS, STOCK, Stage},
+    stage::{ORDERS, STOCK, Stage, WEB},
     table::{Step, Table, reason, text},
 };
 
@@ -27,12 +27,19 @@ const NEW_RULE: &str = "    - name: web-shows-orders
       from: [/ns/shop/sa/web]
       to:
         - GET /orders/{order}
+        - GRPC shop.v1.Orders/Follow
 ";
+/// What web follows orders by, for as long as it may.
+const FOLLOW: &str = "/shop.v1.Orders/Follow";
+/// Calls on one template, of which the first is asked about.
+const CALLS: usize = 100;
 
 /// All of it, up to the first step that is not answered as told.
 pub(crate) async fn tell(stage: &mut Stage, table: &mut Table) -> Result<()> {
     callers(stage, table).await?;
     edit(stage, table).await?;
+    lease(stage, table).await?;
+    stream(stage, table).await?;
     outage(stage, table).await?;
     expiry(stage, table).await
 }
@@ -118,10 +125,116 @@ async fn edit(stage: &Stage, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// The server dies: closed, not open.
+/// What was asked once is decided in the proxy from then on.
+async fn lease(stage: &Stage, table: &mut Table) -> Result<()> {
+    let mut checkout = connect(stage, Some(&stage.checkout().await?)).await?;
+    until_leased(stage, &mut checkout).await?;
+    let mut took = Vec::new();
+    for order in 0..CALLS {
+        let path = format!("/orders/leased-{order}");
+        let answer = checkout.call(Call::new("GET", &path)).await?;
+        ensure!(answer.status == 200, "{path}: {answer:?}");
+        took.push(answer.took);
+    }
+    took.sort();
+    let step = allow(
+        "decided in the proxy, by a lease",
+        "checkout",
+        "GET /orders/12",
+        ALLOWED,
+    );
+    perform(stage, table, &step, ORDERS, &mut checkout, &[]).await?;
+    let id = stage
+        .decision(ORDERS, "/orders/12")
+        .context("no decision")?;
+    let record = stage.server.record(&id).await?;
+    ensure!(is_leased(&record), "the server was asked: {record}");
+    eventually(LIMIT, "the records of all of them", async || {
+        let records = stage.server.records()?;
+        let paths = records.iter().filter_map(|record| text(record, "/path"));
+        let leased = paths.filter(|path| path.starts_with("/orders/leased-"));
+        Ok((leased.count() == CALLS).then_some(()))
+    })
+    .await?;
+    let median = took.get(CALLS / 2).copied().unwrap_or_default();
+    table.note(&format!(
+        "{CALLS} more before it: {} µs each, in the middle; all of them are in the log",
+        median.as_micros()
+    ));
+    Ok(())
+}
+
+/// Calls until the proxy decides by itself.
+async fn until_leased(stage: &Stage, connection: &mut Connection) -> Result<()> {
+    eventually(LIMIT, "a decision by a lease", async || {
+        let path = "/orders/11";
+        let answer = connection.call(Call::new("GET", path)).await?;
+        let record = record(stage, ORDERS, path, &answer).await?;
+        Ok(record.is_some_and(|it| is_leased(&it)).then_some(()))
+    })
+    .await
+}
+
+/// A stream that was let in ends with the authorization that let it in.
+async fn stream(stage: &Stage, table: &mut Table) -> Result<()> {
+    let mut web = connect(stage, Some(&stage.web().await?)).await?;
+    let started = Instant::now();
+    let call = Call::new("POST", FOLLOW)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let mut follows = web.open(&call).await?.stream()?;
+    let opened = Answer {
+        status: follows.head.status().as_u16(),
+        headers: follows.head.headers().clone(),
+        body: bytes::Bytes::new(),
+        trailers: http::HeaderMap::new(),
+        headers_only: false,
+        took: started.elapsed(),
+    };
+    let step = allow(
+        "a stream that stays open",
+        "web",
+        "GRPC …/Follow",
+        "web-shows-orders",
+    );
+    hold(stage, table, &step, (ORDERS, FOLLOW), &opened).await?;
+    let let_in = stage.decision(ORDERS, FOLLOW).context("no decision")?;
+    let order = grpc::frame(b"an order");
+    follows.send(order.clone())?;
+    ensure!(follows.receive().await? == Some(order), "no echo");
+
+    stage.revoke(WEB, "found-in-a-build-log")?;
+    let saved = Instant::now();
+    // Reset, as gRPC has no answer any more that it could give another status.
+    let end = follows.receive().await;
+    ensure!(!matches!(end, Ok(Some(_))), "it goes on: {end:?}");
+    let cut = saved.elapsed();
+    let step = deny("web is revoked", "web", "GET /orders/7", "identity-revoked");
+    perform(stage, table, &step, ORDERS, &mut web, &[]).await?;
+    table.note(&format!(
+        "its open stream was cut {} ms after the revocation was saved",
+        cut.as_millis()
+    ));
+    eventually(LIMIT, "the record of the end", async || {
+        let records = stage.server.records()?;
+        let again = |record: &&Value| text(record, "/rechecks") == Some(&let_in);
+        Ok(records.iter().find(again).map(|_| ()))
+    })
+    .await
+}
+
+/// The server dies: closed, not open, once no lease can be trusted any more.
 async fn outage(stage: &mut Stage, table: &mut Table) -> Result<()> {
     let mut checkout = connect(stage, Some(&stage.checkout().await?)).await?;
+    until_leased(stage, &mut checkout).await?;
     stage.server.kill()?;
+    let killed = Instant::now();
+    eventually(LIMIT, "the leases to end", async || {
+        let answer = checkout.call(Call::new("POST", "/orders")).await?;
+        Ok((answer.status == 503).then_some(()))
+    })
+    .await?;
+    let leased = killed.elapsed();
     let step = Step {
         status: 503,
         reason: "authz-unreachable",
@@ -134,6 +247,10 @@ async fn outage(stage: &mut Stage, table: &mut Table) -> Result<()> {
         )
     };
     perform(stage, table, &step, ORDERS, &mut checkout, &[]).await?;
+    table.note(&format!(
+        "leases outlived it by {:.1} s, of 5 at most",
+        leased.as_secs_f64()
+    ));
 
     stage.server.restart().await?;
     let back = Instant::now();
@@ -240,11 +357,22 @@ async fn perform(
         .iter()
         .fold(Call::new(method, path), |call, (n, v)| call.header(n, v));
     let answer = connection.call(call).await?;
-    let record = record(stage, service, path, &answer).await?;
-    table.row(step, &answer, record.as_ref());
+    hold(stage, table, step, (service, path), &answer).await
+}
+
+/// Prints the row of an answer, and holds it to what was told.
+async fn hold(
+    stage: &Stage,
+    table: &mut Table,
+    step: &Step,
+    (service, path): (&str, &str),
+    answer: &Answer,
+) -> Result<()> {
+    let record = record(stage, service, path, answer).await?;
+    table.row(step, answer, record.as_ref());
 
     let rule = record.as_ref().and_then(|record| text(record, "/rule"));
-    let actual = (answer.status, reason(&answer, record.as_ref()), rule);
+    let actual = (answer.status, reason(answer, record.as_ref()), rule);
     let expected = (step.status, step.reason, step.rule);
     ensure!(
         actual == expected,
@@ -252,6 +380,10 @@ async fn perform(
         table.steps()
     );
     Ok(())
+}
+
+fn is_leased(record: &Value) -> bool {
+    record.pointer("/leased") == Some(&Value::Bool(true))
 }
 
 /// What the server wrote down about it; nothing when the server did not decide.
