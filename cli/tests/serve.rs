@@ -71,11 +71,23 @@ fn an_identity_from_the_environment_needs_proxies() {
 }
 
 #[test]
+fn a_lease_lasts_a_second_at_least_and_an_hour_at_most() {
+    for ttl in ["", "60", "0s", "100ms", "2h", "-1s"] {
+        let stderr = refused(&[&format!("--lease-ttl={ttl}")], &[]);
+        assert!(stderr.contains("--lease-ttl"), "{ttl}: {stderr}");
+    }
+    for ttl in ["0", "1s", "1h"] {
+        let stderr = refused(&[&format!("--lease-ttl={ttl}")], &[]);
+        assert!(stderr.contains("none.pem"), "{ttl}: {stderr}");
+    }
+}
+
+#[test]
 fn its_help_names_what_an_operator_decides() {
     let dir = directory(&[]);
     let outcome = callgate(dir.path(), &["serve", "--help"]);
     assert_eq!(outcome.code, Some(0));
-    for option in ["--workload-api", "--svid-key", "--proxy-id"] {
+    for option in ["--workload-api", "--svid-key", "--proxy-id", "--lease-ttl"] {
         assert!(outcome.stdout.contains(option), "{option}");
     }
 }

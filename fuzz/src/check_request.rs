@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use callgate_policy::{Reason, SpiffeId, TrustDomain};
+use callgate_policy::{Reason, Slice, SpiffeId, TrustDomain};
 use callgate_server::{
     bundle::TrustBundle,
     check::Authorizer,
@@ -22,7 +22,10 @@ use callgate_tests::{
     pki::{PARTNER_DOMAIN, Pki, TRUST_DOMAIN},
     table::{Got, Headers, Proxy, Row, Table, Wallet, World, answered, native_check},
 };
-use callgate_wire::envoy::service::auth::v3::CheckRequest;
+use callgate_wire::{
+    envoy::service::auth::v3::{CheckRequest, CheckResponse},
+    terms,
+};
 use prost::Message as _;
 
 use crate::Corpus;
@@ -63,6 +66,7 @@ impl Fixture {
         let Ok(answer) = authorizer.check(Asker::Unnamed, check, clock::now()) else {
             return Ok(());
         };
+        terms(&answer)?;
         let status = answer.status.as_ref().map(|status| status.code);
         match answered(answer, Headers::default())? {
             Got::Forwarded(forwarded) => {
@@ -124,6 +128,24 @@ impl Fixture {
     }
 }
 
+/// Terms are for who asks for them, end after they begin, and lease what can be read.
+fn terms(answer: &CheckResponse) -> Result<()> {
+    let Some(terms) = answer.dynamic_metadata.as_ref().and_then(terms::of) else {
+        return Ok(());
+    };
+    let Ok(terms) = terms else {
+        anyhow::bail!("terms that cannot be read");
+    };
+    let ends = terms.ends_at_ms;
+    ensure!(ends == 0 || ends > terms.decided_at_ms, "{terms:?}");
+    if let Some(lease) = &terms.lease {
+        ensure!(lease.valid_until_ms > terms.decided_at_ms, "{terms:?}");
+        let slice = Slice::decode(&lease.slice);
+        ensure!(slice.is_ok(), "{slice:?} of {terms:?}");
+    }
+    Ok(())
+}
+
 /// `peer` calls under its own name, or the gateway under that of somebody of the shop.
 fn named(peer: &str, caller: Option<&str>, forwarder: Option<&str>) -> Result<()> {
     let caller = caller.context("let on as nobody")?;
@@ -173,7 +195,12 @@ fn verifier(pki: &Pki) -> Result<Verifier> {
 fn seed(table: &Table, wallet: &Wallet, row: &Row) -> Result<Vec<u8>> {
     let (peer, callee) = (wallet.shown(row.peer()), table.workloads.callee(&row.to)?);
     let proxy = Proxy::new(row, wallet, &table.workloads)?;
-    Ok(native_check(&proxy, peer, callee).encode_to_vec())
+    let mut check = native_check(&proxy, peer, callee);
+    if let Some(attributes) = &mut check.attributes {
+        let wanted = (terms::WANTED.to_owned(), terms::VERSION.to_owned());
+        attributes.context_extensions.extend([wanted]);
+    }
+    Ok(check.encode_to_vec())
 }
 
 fn callers(table: &Table, wallet: &Wallet) -> Result<BTreeMap<String, SpiffeId>> {

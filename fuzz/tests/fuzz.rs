@@ -52,4 +52,5 @@ fuzz! {
     trust_bundle: 1_000 inputs,
     decision_log: 2_000 inputs,
     slice: 2_000 inputs,
+    record_request: 1_000 inputs,
 }
