@@ -61,6 +61,16 @@ struct Asking {
     leaf: Option<Fingerprint>,
 }
 
+/// What a lease says of a request.
+enum ByLease {
+    /// It goes on, by this decision; whether with headers that override; on what.
+    GoesOn(DecisionId, bool, Ground),
+    /// It does not.
+    Stops(Step),
+    /// Nothing.
+    Asks,
+}
+
 /// What one step comes to.
 enum Step {
     Wait,
@@ -223,11 +233,20 @@ impl Exchange {
             Ok(leaf) => leaf,
             Err(fault) => return self.refuse(host, seen.is_grpc(), &fault),
         };
-        if let Some(leaf) = leaf {
-            if let Some(leased) = self.decide(host, &seen, &leaf) {
-                return self.enforce(host, leased, seen, leaf);
+        if let Some(leaf) = &leaf {
+            match self.by_lease(host, &seen, leaf) {
+                ByLease::GoesOn(id, keep_overrides, ground) => {
+                    return self.open(Open::new(
+                        seen,
+                        Some(*leaf),
+                        keep_overrides,
+                        Some(id),
+                        ground,
+                    ));
+                }
+                ByLease::Stops(step) => return step,
+                ByLease::Asks => host.count(Counter::LeaseMiss),
             }
-            host.count(Counter::LeaseMiss);
         }
         let inquiry = Inquiry::begin(host, &self.plugin, &seen, None);
         self.wait(host, inquiry, seen, leaf)
@@ -248,42 +267,31 @@ impl Exchange {
         Ok(leaf.and_then(|leaf| lease::fingerprint(&leaf)))
     }
 
-    fn decide<H: Host>(&self, host: &mut H, seen: &Seen, leaf: &Fingerprint) -> Option<Leased> {
-        leased::decide(host, &self.plugin, seen, leaf, None)
-    }
-
-    /// Does what was decided by a lease.
-    fn enforce<H: Host>(
-        &mut self,
-        host: &mut H,
-        leased: Leased,
-        seen: Seen,
-        leaf: Fingerprint,
-    ) -> Step {
-        host.count(Counter::LeaseHit);
-        match leased {
-            Leased::Refused { reply, reason } => {
+    /// Does what a lease decides, if one does.
+    fn by_lease<H: Host>(&self, host: &mut H, seen: &Seen, leaf: &Fingerprint) -> ByLease {
+        let client_cert = seen.client_cert();
+        match leased::decide(host, &self.plugin, seen, &client_cert, leaf, None) {
+            None => ByLease::Asks,
+            Some(Leased::Refused { reply, reason }) => {
+                host.count(Counter::LeaseHit);
                 host.count(Counter::Outcome(reason));
-                send(host, &reply)
+                ByLease::Stops(send(host, &reply))
             }
-            Leased::Allowed {
+            Some(Leased::Allowed {
                 id,
                 lease,
                 keep_overrides,
                 ground,
-            } => {
-                let caller = lease.caller().as_str();
-                if let Err(error) = name_caller(host, &seen, keep_overrides, caller, id.as_str()) {
-                    return self.refuse(host, seen.is_grpc(), &Fault::Host(error));
+            }) => {
+                host.count(Counter::LeaseHit);
+                let names = (lease.caller().as_str(), id.as_str());
+                let named = name_caller(host, seen, &client_cert, keep_overrides, names);
+                if let Err(error) = named {
+                    let fault = Fault::Host(error);
+                    return ByLease::Stops(self.refuse(host, seen.is_grpc(), &fault));
                 }
                 host.count(Counter::Outcome(Reason::Allow));
-                self.open(Open::new(
-                    seen,
-                    Some(leaf),
-                    keep_overrides,
-                    Some(id),
-                    ground,
-                ))
+                ByLease::GoesOn(id, keep_overrides, ground)
             }
         }
     }

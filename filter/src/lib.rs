@@ -1,12 +1,14 @@
-//! The gate in the proxy: takes the caller's identity from the connection, asks
-//! the authorization server, and enforces the answer.
+//! The gate in the proxy: takes the caller's identity from the connection, decides by a
+//! lease or asks the authorization server, and enforces what was decided.
 //!
 //! ```text
 //!  Envoy ──► abi ──► wasm ──► Contexts ──► Exchange ──Host──► proxy
 //!           (FFI)   (glue)   (who is who)     │ one request
-//!                                             ├─ request: headers and attributes ─► CheckRequest
+//!                                             ├─ request: one look at headers and connection
+//!                                             ├─ leased:  by a lease ─► decision ─► ledger
+//!                                             ├─ inquiry: or asked ─► CheckRequest
 //!                                             ├─ answer:  CheckResponse ─► Allow | Deny | fault
-//!                                             └─ refusal: what is answered without a decision
+//!                                             └─ refusal: what is refused here
 //! ```
 //!
 //! Everything from [`Contexts`] to the right knows no proxy: it is driven through
@@ -22,6 +24,9 @@
 //! | Checks for a request | 2, within `timeout` | |
 //! | `Chain` hint | 16 KiB | four certificates |
 //! | `traceparent` | 256 bytes | version 00 has 55 |
+//! | leases | 4,096 and 4 MiB for a plugin; 4 certificates of a caller; an hour | half of what a worker may take |
+//! | request line that a lease decides | 16 KiB with `upgrade` and `content-type`, UTF-8 | its record waits in memory |
+//! | records that wait | 1 MiB for a callee; batches of 64 KiB or 200 ms | refusals are kept longest |
 //! | services watched | 64 for a plugin; others are asked about each time | a gateway stands in front of some |
 //! | until a Watch that ended is opened again | 100 ms to 5 s, at random | servers that come back |
 //! | silence of a Watch until it is given up | `maxStale`, at least 3 s | the server speaks each second |

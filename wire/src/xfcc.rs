@@ -102,6 +102,15 @@ impl<'a> Xfcc<'a> {
         self.own()?.value(CHAIN)
     }
 
+    /// Whether it is what this hop's own proxy says and nothing else, and no `Chain` in it.
+    #[must_use]
+    pub fn is_own_without_chain(&self) -> bool {
+        match self.elements.as_slice() {
+            [own] => own.pairs.iter().all(|pair| !is(pair.key, CHAIN)),
+            _ => false,
+        }
+    }
+
     /// What this hop's own proxy says.
     #[must_use]
     pub fn own(&self) -> Option<&Element<'a>> {

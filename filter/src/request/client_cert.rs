@@ -14,7 +14,7 @@ pub(crate) enum ClientCert<'a> {
     /// There is none.
     Absent,
     /// It is of the grammar.
-    Read { text: &'a str, header: Xfcc<'a> },
+    Read(Xfcc<'a>),
     /// It is not, so that nobody can tell what is in it.
     Unreadable,
 }
@@ -38,7 +38,7 @@ impl<'a> ClientCert<'a> {
         };
         let text = std::str::from_utf8(header).unwrap_or(xfcc::UNREADABLE);
         match Xfcc::parse(text) {
-            Ok(header) => Self::Read { text, header },
+            Ok(header) => Self::Read(header),
             Err(_) => Self::Unreadable,
         }
     }
@@ -48,7 +48,7 @@ impl<'a> ClientCert<'a> {
     pub(crate) fn is_forwarded(&self) -> bool {
         match self {
             Self::Absent => false,
-            Self::Read { header, .. } => header.forwarded().is_some(),
+            Self::Read(header) => header.forwarded().is_some(),
             Self::Unreadable => true,
         }
     }
@@ -57,8 +57,9 @@ impl<'a> ClientCert<'a> {
     pub(crate) fn change(&self) -> Change {
         match self {
             Self::Absent => Change::Keep,
-            Self::Read { text, header } => match xfcc::without_chains(header.own()) {
-                Some(rest) if rest == *text => Change::Keep,
+            // The rule, on the way of every request: nothing is written for it.
+            Self::Read(header) if header.is_own_without_chain() => Change::Keep,
+            Self::Read(header) => match xfcc::without_chains(header.own()) {
                 Some(rest) => Change::Replace(rest),
                 None => Change::Remove,
             },
@@ -71,7 +72,7 @@ impl<'a> ClientCert<'a> {
     pub(crate) fn told(&self) -> Option<String> {
         match self {
             Self::Absent => None,
-            Self::Read { header, .. } => match (header.forwarded(), header.own()) {
+            Self::Read(header) => match (header.forwarded(), header.own()) {
                 (Some(forwarded), Some(own)) => {
                     Some(format!("{},{}", forwarded.to_text(), own.to_text()))
                 }
