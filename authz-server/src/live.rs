@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     bundle::TrustBundle,
+    cache::Cache,
     revocation::Revocations,
     svid::{Svid, Verifier, hex},
 };
@@ -20,6 +21,10 @@ use crate::{
 const COMPILER: &str = concat!("callgate ", env!("CARGO_PKG_VERSION"));
 /// Bytes of a revision. It tells revisions apart; nobody gains by forging one.
 const REVISION_BYTES: usize = 16;
+
+/// Pairs of a caller and a service that are remembered to have no slice; 250 bytes each with
+/// IDs of usual length.
+const UNSLICED: usize = 8_192;
 
 /// A [`Snapshot::service_revision`].
 pub type ServiceRevision = [u8; 2 * REVISION_BYTES];
@@ -48,6 +53,8 @@ pub struct Snapshot {
     revision: String,
     /// Of what all services share.
     shared: [u8; REVISION_BYTES],
+    /// Pairs of a caller and a service without a slice.
+    unsliced: Cache<(SpiffeId, Option<SpiffeId>), ()>,
 }
 
 /// The current [`Snapshot`]. Readers never wait; who reads twice during one request
@@ -154,11 +161,28 @@ impl Snapshot {
         Self {
             revision: hex(&hash(policies_digest.into_iter().chain(others()))),
             shared: hash(shared.into_iter().chain(others())),
+            unsliced: Cache::new(UNSLICED),
             policies,
             candidate,
             verifier,
             revocations,
         }
+    }
+
+    /// What a proxy may decide itself about `caller` at `service`:
+    /// [`PolicySet::slice`]. That there is none is remembered: such callers are asked
+    /// about each time, and what is too large is dear to cut.
+    #[must_use]
+    pub fn slice(&self, caller: &SpiffeId, service: Option<&SpiffeId>) -> Option<Vec<u8>> {
+        let key = (caller.clone(), service.cloned());
+        if self.unsliced.get(&key).is_some() {
+            return None;
+        }
+        let slice = self.policies()?.set.slice(caller, service);
+        if slice.is_none() {
+            self.unsliced.insert(key, ());
+        }
+        slice
     }
 
     /// The policies, once there was a valid set.

@@ -90,7 +90,7 @@ impl Decided<'_> {
             return None;
         }
         let service = self.call.service.as_ref();
-        let slice = self.snapshot.policies()?.set.slice(&svid.id, service)?;
+        let slice = self.snapshot.slice(&svid.id, service)?;
         Some(Lease {
             ttl_ms: ttl.millis(),
             valid_until_ms: end(svid).as_millis(),

@@ -224,6 +224,27 @@ fn what_the_proxy_cannot_know_is_not_leased() {
 }
 
 #[test]
+fn a_caller_of_whom_too_much_is_said_is_asked_about_each_time() {
+    let root = Authority::root("root");
+    let leaf = root.leaf(|_| {});
+    let line = |n| format!("        - GET /{}/{n}\n", "long".repeat(25));
+    let lines: String = (0..200).map(line).collect();
+    let many = DOCUMENTS.replacen(
+        "[GET /orders]",
+        &format!("\n        - GET /orders\n{lines}"),
+        1,
+    );
+    let gate = Gate::of(live(&root, &many));
+    for _ in 0..2 {
+        let terms = gate.terms(&leaf, ORDERS, "GET /orders").unwrap();
+        assert_eq!(terms.lease, None);
+    }
+    let other = root.leaf(|params| params.subject_alt_names = vec![uri(SHADOWED)]);
+    let terms = gate.terms(&other, ORDERS, "GET /orders").unwrap();
+    assert!(terms.lease.is_some(), "of this one nothing is said");
+}
+
+#[test]
 fn a_call_ends_with_the_first_thing_that_lets_it_in() {
     let root = Authority::root("root");
     let gate = Gate::of(live(&root, MORE));
