@@ -375,3 +375,40 @@ fn a_proxy_that_shows_nothing_of_it_any_more_gets_time() {
     exchange.recheck(&mut host);
     assert_eq!(host.sent.len(), 2);
 }
+
+proptest! {
+    /// Whatever happens in whatever order: it goes on once at most and is answered once at
+    /// most, nothing is done to it once it goes on but that it is ended, and nothing at all
+    /// once it is.
+    #[test]
+    fn an_open_request_is_ended_once_and_not_touched_before(
+        events in prop::collection::vec((0..8_u8, 1..6_u32, 0..17_u32, 0..900_u64), 0..40),
+    ) {
+        let plugin = Rc::new(Plugin::new(br#"{"cluster":"authz"}"#));
+        let mut host = host("GET /orders/1");
+        host.header("x-callgate-caller", "forged");
+        let mut exchange = Exchange::new(Rc::clone(&plugin));
+        let mut let_in = None;
+        for (event, call, status, millis) in events {
+            host.now += MS(millis);
+            let (ended, call) = (!host.replies.is_empty(), CallId(call));
+            let (calls, asked) = (host.calls.len(), host.sent.len());
+            match event {
+                0 => { let _ = exchange.request_headers(&mut host); }
+                1 => exchange.answered(&mut host, call, &allowed(REVISION)),
+                2 => exchange.answered(&mut host, call, &with_terms(refusal(), &terms(LATER))),
+                3 => exchange.failed(&mut host, call, status),
+                4 => announce(&plugin, REVISION, host.now),
+                5 => announce(&plugin, LATER, host.now),
+                6 => if due(&mut exchange, &host) { exchange.recheck(&mut host) },
+                _ => exchange.answered(&mut host, call, &incomplete(&["x-purpose"]).encode_to_vec()),
+            }
+            prop_assert!(host.resumed <= 1 && host.replies.len() <= 1);
+            prop_assert!(!ended || (calls, asked) == (host.calls.len(), host.sent.len()));
+            if host.resumed == 1 {
+                let headers = let_in.get_or_insert_with(|| host.headers.clone());
+                prop_assert_eq!(&*headers, &host.headers);
+            }
+        }
+    }
+}
