@@ -4,6 +4,9 @@
 //! plugins (listeners with different configurations) and thousands of requests.
 //! Whatever number the host comes with, known or not, there is an answer to it.
 
+mod anew;
+mod records;
+
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use crate::{
@@ -20,6 +23,8 @@ pub const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Contexts {
     plugins: BTreeMap<u32, Rc<Plugin>>,
+    /// Plugins that were configured anew, while requests that began with them are open.
+    former: Vec<(u32, Rc<Plugin>)>,
     exchanges: BTreeMap<u32, Exchange>,
     errands: BTreeMap<CallId, Errand>,
     streams: Streams,
@@ -42,23 +47,11 @@ enum Errand {
     LastRecord(u32),
 }
 
-/// How long a server may take for a batch before it is sent again.
-const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The same when the proxy waits for it to end.
-const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The most requests that are ended within one callback: a proxy takes a connection on which
-/// too much ends at once for an attack.
-const MAX_ENDS: usize = 256;
-
-/// gRPC's UNAVAILABLE, for what could not even be sent.
-const UNAVAILABLE: u32 = 14;
-
 impl Default for Contexts {
     fn default() -> Self {
         Self {
             plugins: BTreeMap::new(),
+            former: Vec::new(),
             exchanges: BTreeMap::new(),
             errands: BTreeMap::new(),
             streams: Streams::default(),
@@ -72,7 +65,8 @@ impl Contexts {
     /// A plugin is configured, for the first time or anew; requests under way keep
     /// the plugin they began with.
     pub fn configured(&mut self, root: u32, plugin: Plugin) {
-        self.plugins.insert(root, Rc::new(plugin));
+        let former = self.plugins.insert(root, Rc::new(plugin));
+        self.former.extend(former.map(|former| (root, former)));
     }
 
     /// A context is created: a request of `root`, or a plugin if `root` is 0.
@@ -153,47 +147,35 @@ impl Contexts {
 
     /// Time passes for a plugin, each [`TICK`].
     pub fn tick<H: Root>(&mut self, root: u32, host: &mut H) {
-        let Some(plugin) = self.plugins.get(&root) else {
-            return;
-        };
-        let plugin = Rc::clone(plugin);
+        if let Some(plugin) = self.plugins.get(&root) {
+            let plugin = Rc::clone(plugin);
+            self.look_after(&plugin, host);
+        }
+        for (of, plugin) in std::mem::take(&mut self.former) {
+            let mut open = self.exchanges.values();
+            let is_needed =
+                open.any(|exchange| Rc::ptr_eq(exchange.plugin(), &plugin)) || plugin.has_records();
+            match (of == root, is_needed) {
+                (true, false) => self.close_watches(&plugin, host),
+                (true, true) => {
+                    self.look_after(&plugin, host);
+                    self.former.push((of, plugin));
+                }
+                (false, _) => self.former.push((of, plugin)),
+            }
+        }
+    }
+
+    fn look_after<H: Root>(&mut self, plugin: &Rc<Plugin>, host: &mut H) {
         for call in plugin.look_after_watches(host) {
             self.errands.remove(&call);
             host.cancel(call);
         }
-        self.open_watches(&plugin, host);
-        self.look_after_streams(&plugin, host);
+        self.open_watches(plugin, host);
+        self.look_after_streams(plugin, host);
         for callee in plugin.callees() {
-            self.send_records(&plugin, &callee, host);
+            self.send_records(plugin, &callee, host);
         }
-    }
-
-    /// A context is about to end. False for a plugin that has decisions left to hand over:
-    /// [`Root::done`] follows when it has.
-    pub fn done<H: Root>(&mut self, context: u32, host: &mut H) -> bool {
-        let Some(plugin) = self.plugins.get(&context) else {
-            return true;
-        };
-        let plugin = Rc::clone(plugin);
-        let Ok(config) = plugin.config() else {
-            return true;
-        };
-        let batches = plugin.callees().into_iter();
-        let batches: Vec<_> = batches.flat_map(|callee| callee.ledger().drain()).collect();
-        let mut under_way: usize = 0;
-        for batch in batches {
-            match host.record(config.cluster(), &batch, LAST_RECORD_TIMEOUT) {
-                Ok(call) => {
-                    self.errands.insert(call, Errand::LastRecord(context));
-                    under_way = under_way.saturating_add(1);
-                }
-                Err(error) => plugin.warn(host, &format!("decisions are not recorded: {error}")),
-            }
-        }
-        if under_way > 0 {
-            self.ending.insert(context, under_way);
-        }
-        under_way == 0
     }
 
     /// A context is gone, a request or a plugin.
@@ -206,59 +188,19 @@ impl Contexts {
             // A place for another; the next tick gives it away.
             self.streams.over(context);
         }
-        if let Some(plugin) = self.plugins.remove(&context) {
-            for call in plugin.watches().close_all() {
-                self.errands.remove(&call);
-                host.cancel(call);
-            }
+        let plugin = self.plugins.remove(&context);
+        let former = self.former.extract_if(.., |(root, _)| *root == context);
+        let former: Vec<_> = former.map(|(_, plugin)| plugin).collect();
+        for plugin in plugin.into_iter().chain(former) {
+            self.close_watches(&plugin, host);
         }
     }
 
-    /// Sends the next batch of decisions about a service, if it is time.
-    fn send_records<H: Root>(&mut self, plugin: &Rc<Plugin>, callee: &Rc<Callee>, host: &mut H) {
-        let now = host.monotonic_now();
-        if !callee.ledger().is_due(now) {
-            return;
-        }
-        let batch = callee.ledger().batch();
-        let (Some(batch), Ok(config)) = (batch, plugin.config()) else {
-            return;
-        };
-        match host.record(config.cluster(), &batch, RECORD_TIMEOUT) {
-            Ok(call) => {
-                callee.ledger().sent();
-                let errand = Errand::Record(Rc::clone(plugin), Rc::clone(callee));
-                self.errands.insert(call, errand);
-            }
-            Err(_) => callee.ledger().failed(UNAVAILABLE, now),
-        }
-    }
-
-    /// The end of a batch, with the gRPC status of one that was not taken.
-    fn recorded<H: Root>(&mut self, call: CallId, host: &mut H, taken: Result<(), u32>) {
-        match self.errands.remove(&call) {
-            Some(Errand::Record(plugin, callee)) => {
-                match taken {
-                    Ok(()) => callee.ledger().acknowledged(),
-                    Err(grpc_status) => {
-                        let now = host.monotonic_now();
-                        callee.ledger().failed(grpc_status, now);
-                        let line = format!("decisions about `{}` wait", callee.name());
-                        plugin.warn(host, &format!("{line}: gRPC status {grpc_status}"));
-                    }
-                }
-                self.send_records(&plugin, &callee, host);
-            }
-            Some(Errand::LastRecord(root)) => {
-                let left = self.ending.remove(&root).unwrap_or_default();
-                match left.saturating_sub(1) {
-                    0 => host.done(),
-                    left => {
-                        self.ending.insert(root, left);
-                    }
-                }
-            }
-            Some(Errand::Check(_) | Errand::Watch(_)) | None => {}
+    fn close_watches<H: Root>(&mut self, plugin: &Plugin, host: &mut H) {
+        let open = plugin.watches().close_all();
+        for call in open {
+            self.errands.remove(&call);
+            host.cancel(call);
         }
     }
 
@@ -285,45 +227,6 @@ impl Contexts {
         }
         if self.streams.over(context) {
             self.recheck(host);
-        }
-    }
-
-    /// Finds the requests of a plugin that are to be decided anew, and goes about it.
-    fn look_after_streams<H: Root>(&mut self, plugin: &Rc<Plugin>, host: &mut H) {
-        let (now, wall) = (host.monotonic_now(), host.wall_now());
-        for (context, exchange) in &mut self.exchanges {
-            if Rc::ptr_eq(exchange.plugin(), plugin) && exchange.due(now, wall) {
-                self.streams.add(*context, exchange.overdue(now));
-            }
-        }
-        self.recheck(host);
-    }
-
-    /// Decides anew those that wait for it, as many as may be under way.
-    fn recheck<H: Root>(&mut self, host: &mut H) {
-        let (now, wall) = (host.monotonic_now(), host.wall_now());
-        let mut ended: usize = 0;
-        while ended < MAX_ENDS
-            && let Some(context) = self.streams.next()
-        {
-            let Some(exchange) = self.exchanges.get_mut(&context) else {
-                continue;
-            };
-            // What waited may have been asked about since.
-            if !exchange.due(now, wall) {
-                continue;
-            }
-            if host.act_for(context).is_err() {
-                self.deleted(context, host);
-                continue;
-            }
-            exchange.recheck(host);
-            if !exchange.is_open() {
-                ended = ended.saturating_add(1);
-            }
-            if self.note_call(context) {
-                self.streams.asked(context);
-            }
         }
     }
 

@@ -86,6 +86,12 @@ impl Plugin {
         self.callees.borrow().clone()
     }
 
+    /// Whether decisions wait to be recorded.
+    pub(crate) fn has_records(&self) -> bool {
+        let callees = self.callees.borrow();
+        callees.iter().any(|callee| callee.ledger().size() > 0)
+    }
+
     /// Whether a request goes on although this is wrong.
     pub(crate) fn lets_pass(&self, fault: &Fault) -> bool {
         let in_danger = self

@@ -474,3 +474,30 @@ fn a_worker_with_two_plugins_keeps_their_open_requests_apart() {
     contexts.answered(host.watches[1].0, &mut host, &announces(3));
     assert_eq!((host.sent.len(), host.acted_for.last()), (4, Some(&20)));
 }
+
+#[test]
+fn a_plugin_that_is_configured_anew_keeps_what_is_open() {
+    let mut contexts = contexts();
+    let mut host = open(&mut contexts, 10..11);
+    let watch = host.watches[0].0;
+    contexts.configured(ROOT, Plugin::new(br#"{"cluster":"authz","timeout":"1s"}"#));
+    contexts.tick(ROOT, &mut host);
+    assert!(contexts.awaits(watch));
+    contexts.answered(watch, &mut host, &announces(2));
+    assert_eq!(host.sent.len(), 2);
+    contexts.failed(CallId(2), &mut host, 14);
+    contexts.failed(CallId(3), &mut host, 14);
+    host.now += Duration::from_secs(1);
+    contexts.tick(ROOT, &mut host);
+    assert_eq!(host.sent.len(), 4, "time passes for it as well");
+    let former = Rc::clone(&contexts.former[0].1.callees()[0]);
+    note(&former, host.now);
+    contexts.deleted(10, &mut host);
+    host.now += TICK;
+    contexts.tick(ROOT, &mut host);
+    assert!(contexts.awaits(watch), "what it decided is recorded first");
+    contexts.answered(host.records[0].0, &mut host, b"");
+    contexts.tick(ROOT, &mut host);
+    assert!(!contexts.awaits(watch) && host.cancelled.contains(&watch));
+    assert!(contexts.former.is_empty());
+}
