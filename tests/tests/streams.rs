@@ -57,6 +57,7 @@ fn main() -> ExitCode {
             tests.test("a_server_that_restarts", server_restarts);
             tests.test("nobody_to_ask", nobody_to_ask);
             tests.test("a_filter_that_dies", filter_dies);
+            tests.test("a_proxy_that_ends", proxy_ends);
         },
         Gate::report,
     )
@@ -135,6 +136,17 @@ async fn is_alive(gate: &Gate) -> Result<()> {
     let again = gate.envoy.stat("wasm.callgate.vm_reload_success").await?;
     ensure!(again == 0, "the filter died {again} times");
     Ok(())
+}
+
+/// One worker has one Watch: neither the VM of the main thread, which sees no request, nor one
+/// that is gone has another.
+async fn one_watches(gate: &Gate) -> Result<()> {
+    eventually(LIMIT, "one Watch", async || {
+        let metrics = gate.server()?.admin("/metrics").await?;
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        Ok(text.contains("callgate_watchers 1\n").then_some(()))
+    })
+    .await
 }
 
 async fn rules_change(gate: Arc<Gate>) -> Result<()> {
@@ -253,6 +265,7 @@ async fn without_leases(_: Arc<Gate>) -> Result<()> {
     write(&gate, "members.yaml", &members(&["/ns/shop/sa/nobody"]))?;
     all_end("rules, without leases", notice, leaving).await?;
     all_go_on(&staying).await?;
+    one_watches(&gate).await?;
     is_alive(&gate).await
 }
 
@@ -321,5 +334,20 @@ async fn filter_dies(_: Arc<Gate>) -> Result<()> {
     let leaving = open_each(&leaver, address).await?;
     let notice = Instant::now();
     write(&gate, "members.yaml", &members(&["/ns/shop/sa/nobody"]))?;
-    all_end("rules, after a trap", notice, leaving).await
+    all_end("rules, after a trap", notice, leaving).await?;
+    one_watches(&gate).await
+}
+
+/// With streams open, a Watch, and Checks under way for streams that wait to be decided.
+async fn proxy_ends(_: Arc<Gate>) -> Result<()> {
+    let mut gate = gate().start().await?;
+    let address = gate.address(ORDERS, GATED)?;
+    let streams = open_each(&caller(&gate.pki, STAYS)?, address).await?;
+    write(&gate, "members.yaml", &members(&["/ns/shop/sa/nobody"]))?;
+    let code = gate.envoy.stop().await?;
+    ensure!(code == 0, "Envoy ended with {code}");
+    for stream in streams {
+        stream.ends(LIMIT).await?;
+    }
+    Ok(())
 }

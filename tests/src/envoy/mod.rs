@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 pub use template::{Template, merge};
@@ -118,6 +119,15 @@ impl Envoy {
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         Ok(value.unwrap_or("0").trim().parse()?)
+    }
+
+    /// Tells it to end, and waits until it has; the exit code, or 128 and the signal.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(&mut self) -> Result<i32> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(START_LIMIT).await
     }
 
     /// The process, for its log and for signals.
