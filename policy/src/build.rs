@@ -1,9 +1,6 @@
 //! Building: documents in, the form that decides out.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-};
+use std::{collections::HashMap, fmt};
 
 #[cfg(feature = "documents")]
 use crate::digest;
@@ -146,8 +143,13 @@ fn shadow(
 fn headers(allow: &[RuleSpec], deny: &[RuleSpec]) -> Box<[Box<str>]> {
     let rules = allow.iter().chain(deny);
     let conditions = rules.filter_map(|rule| Some(&rule.when.as_ref()?.condition));
-    let headers: BTreeSet<&str> = conditions.flat_map(Condition::headers).collect();
-    headers.into_iter().map(Box::from).collect()
+    let mut headers: Vec<Box<str>> = Vec::new();
+    for name in conditions.flat_map(Condition::headers) {
+        if let Err(at) = headers.binary_search_by(|known| (**known).cmp(name)) {
+            headers.insert(at, name.into());
+        }
+    }
+    headers.into()
 }
 
 fn check_rules(file: &str, allow: &[RuleSpec], deny: &[RuleSpec]) -> Result<(), BuildError> {

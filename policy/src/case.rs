@@ -11,7 +11,7 @@ use crate::{
     pattern::TrailingSlash,
     policy_set::{Document, ServicePolicy},
     spec::Enforcement,
-    table::{Matches, RuleTable, Side},
+    table::{Inquiry, Matches, RuleTable, Side},
     time::Moment,
     trust::Also,
 };
@@ -25,7 +25,7 @@ pub(crate) struct Case<'p, 'c> {
     pub(crate) also: &'c Also,
     pub(crate) now: Moment,
     /// Conditions that had no result so far.
-    pub(crate) errors: RefCell<Vec<ConditionError<'p>>>,
+    pub(crate) errors: &'c RefCell<Vec<ConditionError<'p>>>,
     /// Whether there is a rule that would decide if it held, and nobody here can say
     /// whether it does.
     pub(crate) open: Cell<bool>,
@@ -44,7 +44,6 @@ impl<'p> Case<'p, '_> {
     pub(crate) fn outcome(&self) -> Outcome<'p> {
         let mut outcome = self.decided();
         outcome.shadow = self.shadow(&outcome);
-        outcome.condition_errors = self.errors.take();
         outcome.open = self.open.get();
         outcome
     }
@@ -81,12 +80,11 @@ impl<'p> Case<'p, '_> {
 
     /// The rules that are about the caller under any of its names.
     fn allowed_by(&self, table: &'p RuleTable, document: &'p Document) -> Matches {
-        let side = Side::Allow(self.slash());
-        let mut matches = table.find(self.call, side, self.now);
+        let inquiry = self.inquiry(Side::Allow(self.slash()), document);
+        let mut matches = table.find(self.call, inquiry);
         for name in &self.also.names {
-            matches = matches.or(table.find(&self.call.by(name), side, self.now));
+            matches = matches.or(table.find(&self.call.by(name), inquiry));
         }
-        self.keep_faults(table, document);
         self.note_open(matches.is_open());
         matches
     }
@@ -96,11 +94,11 @@ impl<'p> Case<'p, '_> {
         if table.is_empty() {
             return None;
         }
-        let mut matches = self.denials(table, self.call);
+        let inquiry = self.inquiry(Side::Deny, document);
+        let mut matches = denials(table, self.call, inquiry);
         for name in self.also.names.iter().chain(&self.also.forwarders) {
-            matches = matches.or(self.denials(table, &self.call.by(name)));
+            matches = matches.or(denials(table, &self.call.by(name), inquiry));
         }
-        self.keep_faults(table, document);
         self.note_open(matches.is_open());
         rule_ref(table, matches.rule, document)
     }
@@ -111,20 +109,12 @@ impl<'p> Case<'p, '_> {
         }
     }
 
-    /// Gives the conditions of a table that had no result the names of their rules.
-    fn keep_faults(&self, table: &'p RuleTable, document: &'p Document) {
-        let mut faults = self.call.notes.faults.borrow_mut();
-        if faults.is_empty() {
-            return;
-        }
-        let mut errors = self.errors.borrow_mut();
-        for (rule, fault) in faults.drain(..) {
-            // A rule may be tried several times: by several names, on several lines.
-            if let Some(rule) = rule_ref(table, Some(rule), document)
-                && errors.iter().all(|error| error.rule != rule)
-            {
-                errors.push(ConditionError { rule, fault });
-            }
+    const fn inquiry(&self, side: Side, document: &'p Document) -> Inquiry<'p, '_> {
+        Inquiry {
+            side,
+            now: self.now,
+            document,
+            errors: self.errors,
         }
     }
 
@@ -154,15 +144,6 @@ impl<'p> Case<'p, '_> {
                 Some(ShadowMatch { verdict, rule })
             })
         })
-    }
-
-    /// The deny rules that hold, in any reading of the path.
-    fn denials(&self, table: &RuleTable, call: &Call<'_>) -> Matches {
-        let mut matches = table.find(call, Side::Deny, self.now);
-        for reading in call.path.other_readings() {
-            matches = matches.or(table.find(&call.reading(&reading), Side::Deny, self.now));
-        }
-        matches
     }
 
     /// No rule allows the call, but some might have, had they not expired.
@@ -277,6 +258,15 @@ impl<'p> Case<'p, '_> {
         let call = self.call.by(name);
         nearest::describe(origin, document, self.request, self.probe(&call)).map(Box::new)
     }
+}
+
+/// The deny rules that hold, in any reading of the path.
+fn denials<'p>(table: &'p RuleTable, call: &Call<'_>, inquiry: Inquiry<'p, '_>) -> Matches {
+    let mut matches = table.find(call, inquiry);
+    for reading in call.path.other_readings() {
+        matches = matches.or(table.find(&call.reading(&reading), inquiry));
+    }
+    matches
 }
 
 fn rule_ref<'p>(

@@ -39,7 +39,9 @@ pub struct Decision<'p> {
     pub rule: Option<RuleRef<'p>>,
     /// The allow rule that came closest: of a `no-rule`, of an `exception-expired`
     /// the rule that expired, and of a `no-policy` an expired rule of the mesh.
-    pub nearest_miss: Option<NearestMiss<'p>>,
+    ///
+    /// Boxed, as is whatever few answers have: an allowed call shall not pay for moving it.
+    pub nearest_miss: Option<Box<NearestMiss<'p>>>,
     /// Of a `path-ambiguous`: what has more than one reading.
     pub ambiguity: Option<Ambiguity>,
     /// `metadata.name` of the called service's policy.
@@ -126,8 +128,8 @@ pub(crate) struct Outcome<'p> {
     pub(crate) near: Option<Near>,
     pub(crate) open: bool,
     pub(crate) ambiguity: Option<Ambiguity>,
-    pub(crate) condition_errors: Vec<ConditionError<'p>>,
     pub(crate) shadow: Option<ShadowMatch<'p>>,
+    pub(crate) nearest_miss: Option<Box<NearestMiss<'p>>>,
 }
 
 impl PolicySet {
@@ -157,8 +159,8 @@ impl PolicySet {
         explain: impl Fn(&Case<'p, '_>, Near) -> Option<Box<NearestMiss<'p>>>,
     ) -> Decision<'p> {
         let parties = self.parties(request);
-        let notes = Notes::default();
-        let (outcome, nearest_miss) = self.outcome(policy, parties, request, now, &notes, explain);
+        let (notes, errors) = (Notes::default(), RefCell::default());
+        let outcome = self.outcome(policy, parties, request, now, (&notes, &errors), explain);
         let enforced = outcome.enforcement == Enforcement::Enforce;
         let allowed = outcome.reason == Reason::Allow;
         let recognized = parties.is_ok();
@@ -172,14 +174,14 @@ impl PolicySet {
             reason: outcome.reason,
             enforced,
             rule: outcome.rule,
-            nearest_miss: nearest_miss.map(|miss| *miss),
+            nearest_miss: outcome.nearest_miss,
             ambiguity: outcome.ambiguity,
             policy: policy.map(|policy| &*policy.document.name),
             owner: told.and_then(|policy| policy.owner.as_deref()),
             help: told.and_then(|policy| policy.help.as_deref()),
             keep_override_headers: policy.is_some_and(|policy| policy.keep_override_headers),
             inputs: notes.inputs.into_inner(),
-            condition_errors: outcome.condition_errors,
+            condition_errors: errors.into_inner(),
             shadow: outcome.shadow,
             recognized,
             expires: outcome.expires,
@@ -194,16 +196,16 @@ impl PolicySet {
         parties: Result<Parties<'_>, IdentityFault>,
         request: &Request<'_>,
         now: Moment,
-        notes: &Notes,
+        (notes, errors): (&Notes, &RefCell<Vec<ConditionError<'p>>>),
         explain: impl Fn(&Case<'p, '_>, Near) -> Option<Box<NearestMiss<'p>>>,
-    ) -> (Outcome<'p>, Option<Box<NearestMiss<'p>>>) {
+    ) -> Outcome<'p> {
         let options = policy.map_or_else(PathOptions::default, |policy| policy.paths);
         if let Err(fault) = parties
             && !self.passes_unproven(fault)
         {
-            return (Outcome::refusal(fault.reason(), Enforcement::Enforce), None);
+            return Outcome::refusal(fault.reason(), Enforcement::Enforce);
         }
-        let outcome = match (call::read(request, options), parties) {
+        match (call::read(request, options), parties) {
             (Err(ambiguity), _) => Outcome::ambiguous(ambiguity),
             (Ok((method, path)), Ok(parties)) => {
                 let call = &Call::new(parties.caller, request, method, &path, notes);
@@ -214,12 +216,12 @@ impl PolicySet {
                     call,
                     also: &self.mesh.trust.also(parties),
                     now,
-                    errors: RefCell::default(),
+                    errors,
                     open: Cell::default(),
                 };
-                let outcome = case.outcome();
-                let nearest_miss = outcome.near.and_then(|near| explain(&case, near));
-                return (outcome, nearest_miss);
+                let mut outcome = case.outcome();
+                outcome.nearest_miss = outcome.near.and_then(|near| explain(&case, near));
+                outcome
             }
             // No rule is about a caller that is not verified.
             (Ok(_), Err(fault)) => match policy {
@@ -228,8 +230,7 @@ impl PolicySet {
                 }
                 _ => Outcome::refusal(fault.reason(), Enforcement::Shadow),
             },
-        };
-        (outcome, None)
+        }
     }
 
     /// Who takes part in the call, as far as the mesh accepts and believes them.
@@ -274,8 +275,8 @@ impl<'p> Outcome<'p> {
             near: None,
             open: false,
             ambiguity: None,
-            condition_errors: Vec::new(),
             shadow: None,
+            nearest_miss: None,
         }
     }
 

@@ -184,6 +184,14 @@ impl<'a> CanonicalPath<'a> {
         texts.map(move |span| text.get(span.range()).unwrap_or_default())
     }
 
+    /// The same, where it does not matter that they are text: no text is looked through
+    /// for where its characters begin.
+    pub(crate) fn segments_as_bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let text = self.text.as_bytes();
+        let texts = self.segments.iter();
+        texts.map(move |span| text.get(span.range()).unwrap_or_default())
+    }
+
     /// The request target of the path with these segments, each percent-decoded, in its
     /// one spelling. `/` has no segments. Whether it can be read in one way only is for
     /// [`CanonicalPath::parse`] to say.

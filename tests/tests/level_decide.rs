@@ -175,7 +175,7 @@ fn told(decision: &Decision<'_>) -> Result<Decided> {
         reason: decision.reason,
         enforced: decision.enforced,
         rule: decision.rule.map(|rule| rule.name.to_owned()),
-        miss: decision.nearest_miss.as_ref().map(|miss| Miss {
+        miss: decision.nearest_miss.as_deref().map(|miss| Miss {
             rule: Some(miss.rule.name.to_owned()),
             clause: format!("{:?}", miss.clause).to_lowercase(),
         }),

@@ -170,7 +170,7 @@ impl Was {
 
 impl Now {
     pub(super) fn of(decision: &Decision<'_>) -> Self {
-        let (rule, miss) = (decision.rule, decision.nearest_miss.as_ref());
+        let (rule, miss) = (decision.rule, decision.nearest_miss.as_deref());
         Self {
             outcome: Outcome::of(decision.verdict, decision.enforced),
             reason: decision.reason,

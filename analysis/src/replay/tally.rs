@@ -250,7 +250,7 @@ impl Sample {
         let path = &*record.path;
         let cut = path.char_indices().nth(MAX_PATH_CHARACTERS);
         let end = cut.map_or(path.len(), |(end, _)| end);
-        let miss = decision.and_then(|decision| decision.nearest_miss.as_ref());
+        let miss = decision.and_then(|decision| decision.nearest_miss.as_deref());
         Self {
             log: place.log,
             line: place.line,

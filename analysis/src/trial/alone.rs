@@ -171,7 +171,7 @@ fn as_allowed<'r>(rule: &RuleSpec, request: &Request<'r>) -> Request<'r> {
 
 impl Told {
     fn of(decision: &Decision<'_>, request: &Request<'_>, now: Timestamp) -> Option<Self> {
-        let miss: &NearestMiss<'_> = decision.nearest_miss.as_ref()?;
+        let miss: &NearestMiss<'_> = decision.nearest_miss.as_deref()?;
         Some(Self {
             from: (miss.from.location.line, miss.from.text.to_owned()),
             to: (miss.to.location.line, miss.to.text.to_owned()),

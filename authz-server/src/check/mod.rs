@@ -285,7 +285,7 @@ fn record<'a>(
         reason: decision.reason,
         enforced: decision.enforced,
         rule: decision.rule,
-        nearest_miss: decision.nearest_miss.as_ref(),
+        nearest_miss: decision.nearest_miss.as_deref(),
         inputs: &decision.inputs,
         condition_errors: &decision.condition_errors,
         shadow: decision.shadow.as_ref(),

@@ -178,7 +178,7 @@ impl<'a> Known<'a> {
             },
             reason: self.leased.reason,
             rule: decision.map_or(self.leased.rule, |decision| decision.rule),
-            nearest_miss: decision.and_then(|decision| decision.nearest_miss.as_ref()),
+            nearest_miss: decision.and_then(|decision| decision.nearest_miss.as_deref()),
             enforced: true,
             leased: true,
             rechecks: call.rechecks.as_deref(),

@@ -71,7 +71,7 @@ impl<'a> Explainer<'a> {
         now: Timestamp,
     ) -> Explanation<'a> {
         let decision = self.documents.policies.decide(request, now);
-        let miss = decision.nearest_miss.as_ref();
+        let miss = decision.nearest_miss.as_deref();
         let story = miss.and_then(|miss| miss.story(request, now));
         let placed = decision.rule.and_then(|rule| self.rules.find(&rule));
         Explanation {

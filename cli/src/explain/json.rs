@@ -44,7 +44,7 @@ impl<'a> Answer<'a> {
             rule: decision.rule.map(|rule| rule.name),
             policy: decision.rule.map(|rule| location(rule.location)),
             revocation: None,
-            nearest_miss: decision.nearest_miss.as_ref().map(Miss::from),
+            nearest_miss: decision.nearest_miss.as_deref().map(Miss::from),
             rules: None,
         }
     }

@@ -5,13 +5,10 @@ use std::{cell::RefCell, fmt};
 use super::{InputPart, Inputs, Unreadable};
 use crate::RuleRef;
 
-/// What a decision notes about the conditions that it needed.
+/// What the conditions that a decision needed have read.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) inputs: RefCell<Inputs>,
-    /// The numbers of rules whose condition had no result, in the table that is being
-    /// searched.
-    pub(crate) faults: RefCell<Vec<(u32, ConditionFault)>>,
 }
 
 /// A condition that had no result: its allow rule did not match, its deny rule did.

@@ -7,7 +7,7 @@ use crate::{
 fn miss<'p>(set: &'p PolicySet, from: &str, line: &str) -> NearestMiss<'p> {
     let (from, to) = (id(from), id("/ns/shop/sa/orders"));
     let decision = set.decide(&request(&from, &to, line), NOW);
-    decision.nearest_miss.unwrap()
+    *decision.nearest_miss.unwrap()
 }
 
 fn addition(set: &PolicySet, from: &str, line: &str) -> Option<Addition> {

@@ -198,10 +198,10 @@ fn not_an_identity(whole: Part<'_>) -> PatternError {
     match trimmed.get(..SCHEME.len()) {
         Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => {
             let rest = trimmed.get(SCHEME.len()..).unwrap_or_default();
-            error.suggest(format!("{SCHEME}{rest}"))
+            error.suggest(|| format!("{SCHEME}{rest}"))
         }
-        _ if trimmed.starts_with('/') => error.suggest(trimmed),
-        _ if trimmed.contains('/') => error.suggest(format!("/{trimmed}")),
+        _ if trimmed.starts_with('/') => error.suggest(|| trimmed.to_owned()),
+        _ if trimmed.contains('/') => error.suggest(|| format!("/{trimmed}")),
         _ => error,
     }
 }
@@ -250,11 +250,11 @@ fn identity_error(part: Part<'_>, error: SpiffeIdError) -> PatternError {
         SpiffeIdError::TrailingSlash => {
             let slash = part.start.saturating_sub(1);
             let error = part.error_at(kind, slash);
-            error.suggest(part.replaced("").trim_end_matches('/'))
+            error.suggest(|| part.replaced("").trim_end_matches('/').to_owned())
         }
         SpiffeIdError::TrustDomainUpperCase { .. } => {
             let error = part.error(kind);
-            error.suggest(part.replaced(&part.text.to_ascii_lowercase()))
+            error.suggest(|| part.replaced(&part.text.to_ascii_lowercase()))
         }
         SpiffeIdError::DotSegment { .. } => part.error(kind),
         _ => match error.position() {

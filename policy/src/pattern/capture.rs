@@ -51,7 +51,7 @@ fn check_name(name: Part<'_>) -> Result<(), PatternError> {
         .text
         .trim_start_matches(|c| !word(c) || char::is_ascii_digit(&c));
     match meant.split(|c| !word(c)).next() {
-        Some(meant) if !meant.is_empty() => Err(error.suggest(name.replaced(meant))),
+        Some(meant) if !meant.is_empty() => Err(error.suggest(|| name.replaced(meant))),
         _ => Err(error),
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn parse(part: Part<'_>) -> Result<PathPattern, PatternError> {
     let Some((service, method)) = part.text.split_once('/') else {
         let error = part.error(Kind::Grpc);
         return Err(if is_service(part.text) {
-            error.suggest(part.replaced(&format!("{}/*", part.text)))
+            error.suggest(|| part.replaced(&format!("{}/*", part.text)))
         } else {
             error
         });
@@ -20,7 +20,7 @@ pub(super) fn parse(part: Part<'_>) -> Result<PathPattern, PatternError> {
     if service.is_empty() {
         let error = part.error(Kind::Grpc);
         return Err(match part.text.strip_prefix('/') {
-            Some(rest) if rest.contains('/') => error.suggest(part.replaced(rest)),
+            Some(rest) if rest.contains('/') => error.suggest(|| part.replaced(rest)),
             _ => error,
         });
     }

@@ -11,15 +11,15 @@ pub(super) fn check_path(path: Part<'_>) -> Result<(), PatternError> {
     let part = |at: usize, len| path.part(at..at + len);
     if let Some(rest) = path.text.strip_prefix('^') {
         let error = part(0, 1).error(Kind::Regex { found: '^' });
-        return Err(error.suggest(path.replaced(rest.trim_end_matches('$'))));
+        return Err(error.suggest(|| path.replaced(rest.trim_end_matches('$'))));
     }
     if !path.text.starts_with('/') {
         let error = path.error(Kind::RelativePath);
-        return Err(error.suggest(path.replaced(&format!("/{}", path.text))));
+        return Err(error.suggest(|| path.replaced(&format!("/{}", path.text))));
     }
     if let Some(at) = path.text.find('?') {
         let error = path.from(at).error(Kind::Query);
-        return Err(error.suggest(path.from(at).replaced("")));
+        return Err(error.suggest(|| path.from(at).replaced("")));
     }
     if let Some(at) = path.text.find('#') {
         let kind = Kind::Path(PathError::Fragment {
@@ -32,11 +32,11 @@ pub(super) fn check_path(path: Part<'_>) -> Result<(), PatternError> {
             at: path.start + at + 1,
         };
         let error = part(at, 2).error(Kind::Path(error));
-        return Err(error.suggest(part(at, 2).replaced("/")));
+        return Err(error.suggest(|| part(at, 2).replaced("/")));
     }
     if let Some(rest) = path.text.strip_suffix('$') {
         let error = path.from(rest.len()).error(Kind::Regex { found: '$' });
-        return Err(error.suggest(path.replaced(rest)));
+        return Err(error.suggest(|| path.replaced(rest)));
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ fn check_literal(literal: Part<'_>) -> Result<(), PatternError> {
         let free = names.find(|name| !star.replaced("").contains(name));
         let error = star.error(Kind::PathWildcard);
         return Err(match free {
-            Some(name) => error.suggest(star.replaced(name)),
+            Some(name) => error.suggest(|| star.replaced(name)),
             None => error,
         });
     }
@@ -104,5 +104,5 @@ fn check_placeholder(segment: Part<'_>) -> Result<(), PatternError> {
         return Ok(());
     }
     let error = segment.error(Kind::Placeholder);
-    Err(error.suggest(segment.replaced(&format!("{{{name}}}"))))
+    Err(error.suggest(|| segment.replaced(&format!("{{{name}}}"))))
 }

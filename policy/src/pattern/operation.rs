@@ -76,7 +76,7 @@ fn split(whole: Part<'_>) -> Result<(Part<'_>, Part<'_>), PatternError> {
 fn one_word(whole: Part<'_>) -> PatternError {
     if whole.text.starts_with('/') {
         let error = PatternError::new(Kind::NoMethod, 0..0);
-        return error.suggest(format!("GET {}", whole.text));
+        return error.suggest(|| format!("GET {}", whole.text));
     }
     match whole.text.find('/') {
         Some(_) => PatternError::new(Kind::NoMethod, 0..0),
@@ -99,5 +99,5 @@ fn spaces(whole: Part<'_>) -> PatternError {
     if words.is_empty() || path.contains(char::is_whitespace) || !path.starts_with('/') {
         return error;
     }
-    error.suggest(format!("{} {path}", words.join(",")))
+    error.suggest(|| format!("{} {path}", words.join(",")))
 }

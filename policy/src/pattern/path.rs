@@ -145,8 +145,29 @@ impl PathPattern {
 
     /// Whether `path` has the pattern's shape: all but what captures stand for.
     pub(crate) fn fits(&self, path: &CanonicalPath<'_>, slash: TrailingSlash) -> bool {
-        let mut pairs = self.segments().zip(path.segments());
-        self.fits_end(path, slash) && pairs.all(|(segment, text)| segment.value(text).is_some())
+        if !self.fits_end(path, slash) {
+            return false;
+        }
+        // By bytes: of all that a decision does, this is done most often.
+        let mut rest = &*self.text;
+        let mut next = |len: u16| {
+            let (text, after) = rest.split_at_checked(usize::from(len)).unwrap_or_default();
+            rest = after;
+            text
+        };
+        let mut pairs = self.segments.iter().zip(path.segments_as_bytes());
+        pairs.all(|(shape, text)| {
+            let (prefix, _, suffix) = (next(shape.prefix), next(shape.name), next(shape.suffix));
+            match shape.kind {
+                Kind::Literal => prefix == text,
+                Kind::Any => true,
+                Kind::Capture => {
+                    let value = text.strip_prefix(prefix);
+                    let value = value.and_then(|text| text.strip_suffix(suffix));
+                    value.is_some_and(|value| !value.is_empty())
+                }
+            }
+        })
     }
 
     /// Whether `path` is as long as the pattern wants, and ends as it wants.
@@ -333,7 +354,7 @@ fn path_error(part: Part<'_>, error: PathError) -> PatternError {
     match error {
         PathError::NeedlessEncoding { found, .. } => octet
             .error(kind)
-            .suggest(octet.replaced(&found.to_string())),
+            .suggest(|| octet.replaced(&found.to_string())),
         _ => octet.error(kind),
     }
 }

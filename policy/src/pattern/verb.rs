@@ -116,7 +116,7 @@ fn check_method(word: Part<'_>, list: Part<'_>) -> Result<(), PatternError> {
         "ANY" => {
             return Err(word
                 .error(Kind::RedundantMethod)
-                .suggest(list.replaced("ANY")));
+                .suggest(|| list.replaced("ANY")));
         }
         "GRPC" | "WEBSOCKET" => return Err(word.error(Kind::VerbInList)),
         "CONNECT" => return Err(word.error(Kind::Connect)),
@@ -132,7 +132,7 @@ fn check_method(word: Part<'_>, list: Part<'_>) -> Result<(), PatternError> {
         Ok(())
     } else if fits(&upper) {
         let error = word.error(Kind::LowerCaseMethod);
-        Err(error.suggest(list.replaced(&list.text.to_ascii_uppercase())))
+        Err(error.suggest(|| list.replaced(&list.text.to_ascii_uppercase())))
     } else {
         Err(word.error(Kind::Method))
     }

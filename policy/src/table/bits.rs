@@ -37,17 +37,17 @@ const PLACES: u32 = 16;
 
 impl Bits {
     pub(crate) fn of_path(path: &CanonicalPath<'_>) -> Self {
-        Self(PATH.bits(path.segments().map(Some)))
+        Self(PATH.bits(path.segments_as_bytes().map(Some)))
     }
 
     pub(crate) fn of_caller(id: &SpiffeId) -> Self {
         let texts = std::iter::once(id.trust_domain()).chain(id.segments());
-        Self(CALLER.bits(texts.map(Some)))
+        Self(CALLER.bits(texts.map(|text| Some(text.as_bytes()))))
     }
 
     pub(super) fn wanted_by_path(pattern: &PathPattern) -> Self {
         let texts = pattern.segments().map(|segment| match segment {
-            PathSegment::Literal(text) => Some(text),
+            PathSegment::Literal(text) => Some(text.as_bytes()),
             PathSegment::Any | PathSegment::Capture { .. } => None,
         });
         Self(PATH.bits(texts))
@@ -55,10 +55,10 @@ impl Bits {
 
     pub(super) fn wanted_by_caller(pattern: &CallerPattern) -> Self {
         let segments = pattern.segments().iter().map(|segment| match segment {
-            IdSegment::Literal(text) => Some(&**text),
+            IdSegment::Literal(text) => Some(text.as_bytes()),
             IdSegment::Any | IdSegment::Capture(_) => None,
         });
-        Self(CALLER.bits(std::iter::once(Some(pattern.trust_domain())).chain(segments)))
+        Self(CALLER.bits(std::iter::once(Some(pattern.trust_domain().as_bytes())).chain(segments)))
     }
 
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -85,7 +85,7 @@ impl Bits {
 }
 
 impl Share {
-    fn bits<'t>(&self, texts: impl Iterator<Item = Option<&'t str>>) -> u64 {
+    fn bits<'t>(&self, texts: impl Iterator<Item = Option<&'t [u8]>>) -> u64 {
         let texts = (0..PLACES).zip(texts);
         let bits = texts.filter_map(|(place, text)| Some(self.three(hash(place, text?))));
         bits.fold(0, |bits, three| bits | three)
@@ -103,8 +103,7 @@ impl Share {
 /// A hash of the place, the length and both ends of a text, without a loop over its
 /// bytes: every segment of every request is hashed, and a text that differs in its
 /// middle only costs a look at one more pattern.
-fn hash(place: u32, text: &str) -> u32 {
-    let bytes = text.as_bytes();
+fn hash(place: u32, bytes: &[u8]) -> u32 {
     let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
         _ => ends_of_short(bytes),

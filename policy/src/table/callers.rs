@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use super::{
     allocated,
     bits::Bits,
-    candidates::{Candidate, Candidates, Found},
+    candidates::{Candidate, Candidates},
     ids,
     trie::{SegmentTrie, Step, TrieBuilder},
 };
@@ -41,21 +41,26 @@ struct Patterns {
 
 impl CallerIndex {
     pub(super) fn lookup(&self, caller: &SpiffeId) -> Candidates<'_> {
-        let mut found = Candidates::default();
-        if let Some(range) = self.exact.get(caller.as_str().as_bytes()) {
-            found.push(self.list(range), Found::Exactly);
-        }
+        let exact = self.exact.get(caller.as_str().as_bytes());
+        let exact = exact.map_or(&[][..], |range| self.list(range));
         let Some(patterns) = &self.patterns else {
-            found.push(self.list(&(0..self.wild)), Found::ByPattern);
-            return found;
+            return Candidates {
+                exact,
+                by_pattern: self.list(&(0..self.wild)),
+                more: Vec::new(),
+            };
         };
         let texts = std::iter::once(caller.trust_domain()).chain(caller.segments());
-        for pattern in patterns.trie.lookup(texts).iter() {
-            let range = patterns.ranges.get(ids::index(pattern));
-            let list = range.map(|range| self.list(range));
-            found.push(list.unwrap_or_default(), Found::ByPattern);
+        let hits = patterns.trie.lookup(texts);
+        let lists = hits.iter().filter_map(|pattern| {
+            let range = patterns.ranges.get(ids::index(pattern))?;
+            Some(self.list(range))
+        });
+        Candidates {
+            exact,
+            by_pattern: &[],
+            more: lists.collect(),
         }
-        found
     }
 
     fn list(&self, range: &Range<u32>) -> &[Candidate] {

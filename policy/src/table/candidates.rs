@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::bits::Bits;
 
 /// An entry of `from` with a line of `to` of the same rule: a way to match.
@@ -27,22 +25,27 @@ pub(crate) enum Found {
 
 /// Lists of candidates, each in the order of the document.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Candidates<'i>(SmallVec<[(&'i [Candidate], Found); 4]>);
+pub(crate) struct Candidates<'i> {
+    pub(super) exact: &'i [Candidate],
+    pub(super) by_pattern: &'i [Candidate],
+    /// More of those by pattern, where there are many patterns.
+    pub(super) more: Vec<&'i [Candidate]>,
+}
 
 impl<'i> Candidates<'i> {
-    pub(super) fn push(&mut self, candidates: &'i [Candidate], found: Found) {
-        if !candidates.is_empty() {
-            self.0.push((candidates, found));
-        }
-    }
-
     /// How many there are, those in several lists counted several times.
     pub(crate) fn count(&self) -> usize {
-        self.0.iter().map(|(list, _)| list.len()).sum()
+        let more = self.more.iter().map(|list| list.len());
+        self.exact.len() + self.by_pattern.len() + more.sum::<usize>()
     }
 
     pub(crate) fn lists(&self) -> impl Iterator<Item = (&'i [Candidate], Found)> {
-        self.0.iter().copied()
+        let few = [
+            (self.exact, Found::Exactly),
+            (self.by_pattern, Found::ByPattern),
+        ];
+        let more = self.more.iter().map(|list| (*list, Found::ByPattern));
+        few.into_iter().chain(more)
     }
 
     /// Every candidate, list after list.

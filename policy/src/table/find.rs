@@ -1,15 +1,16 @@
 //! Finding the first rule that matches.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use super::{
     Bits, Candidates, Found, Hits, Rule, RuleTable, ToEntry, build::FEW_CANDIDATES,
     candidates::Candidate,
 };
 use crate::{
-    Operation,
+    ConditionError, Operation,
     call::Call,
     pattern::{Bindings, TrailingSlash},
+    policy_set::Document,
     spec::WhenSpec,
     time::Moment,
 };
@@ -20,6 +21,17 @@ use crate::{
 pub(crate) enum Side {
     Allow(TrailingSlash),
     Deny,
+}
+
+/// Which rules are looked for, and who is told of conditions without a result.
+#[derive(Clone, Copy)]
+pub(crate) struct Inquiry<'p, 'c> {
+    pub(crate) side: Side,
+    pub(crate) now: Moment,
+    /// Whose rules they are.
+    pub(crate) document: &'p Document,
+    /// Each rule once.
+    pub(crate) errors: &'c RefCell<Vec<ConditionError<'p>>>,
 }
 
 /// The first rules, in the order of the document, that are about a call.
@@ -46,7 +58,7 @@ enum Fit {
 
 impl RuleTable {
     /// The first rule about `call`.
-    pub(crate) fn find(&self, call: &Call<'_>, side: Side, now: Moment) -> Matches {
+    pub(crate) fn find<'p>(&'p self, call: &Call<'_>, inquiry: Inquiry<'p, '_>) -> Matches {
         if self.is_empty() {
             return Matches::default();
         }
@@ -54,8 +66,7 @@ impl RuleTable {
         let search = Search {
             table: self,
             call,
-            side,
-            now,
+            inquiry,
             caller: OnceCell::new(),
         };
         let count = callers.count();
@@ -69,23 +80,28 @@ impl RuleTable {
     }
 }
 
-struct Search<'s> {
-    table: &'s RuleTable,
-    call: &'s Call<'s>,
-    side: Side,
-    now: Moment,
+struct Search<'p, 'c> {
+    table: &'p RuleTable,
+    call: &'c Call<'c>,
+    inquiry: Inquiry<'p, 'c>,
     /// Bits of the caller, which only candidates with wildcards need.
     caller: OnceCell<Bits>,
 }
 
-impl Search<'_> {
+impl<'p> Search<'p, '_> {
     fn by_caller(&self, callers: &Candidates<'_>) -> Matches {
         let mut matches = Matches::default();
-        for (list, found) in callers.lists() {
-            for candidate in list
-                .iter()
-                .filter(|candidate| self.may_match(candidate, found))
-            {
+        self.in_list(callers.exact, Found::Exactly, &mut matches);
+        self.in_list(callers.by_pattern, Found::ByPattern, &mut matches);
+        for list in &callers.more {
+            self.in_list(list, Found::ByPattern, &mut matches);
+        }
+        matches
+    }
+
+    fn in_list(&self, list: &[Candidate], found: Found, matches: &mut Matches) {
+        for candidate in list {
+            if self.may_match(candidate, found) {
                 if matches.is_before(candidate.rule) {
                     break;
                 }
@@ -96,13 +112,13 @@ impl Search<'_> {
                 };
                 if self.line_fits(to) {
                     let fit = self.fit(rule, candidate.entry, found, to);
-                    self.add(candidate.rule, rule, fit, &mut matches);
+                    self.add(candidate.rule, rule, fit, matches);
                 }
             }
         }
-        matches
     }
 
+    #[inline]
     fn may_match(&self, candidate: &Candidate, found: Found) -> bool {
         self.call.bits.cover(candidate.wants.path())
             && (found == Found::Exactly || {
@@ -145,11 +161,11 @@ impl Search<'_> {
             return;
         }
         let open = fit == Fit::Open;
-        let places = match rule.is_over(self.now) {
+        let places = match rule.is_over(self.inquiry.now) {
             Some(true) if open => [Some(&mut matches.open_expired), None],
             Some(true) => [Some(&mut matches.expired), None],
             Some(false) if !open => [Some(&mut matches.rule), None],
-            _ => match self.side {
+            _ => match self.inquiry.side {
                 Side::Allow(_) => [Some(&mut matches.open), None],
                 Side::Deny => [Some(&mut matches.open), Some(&mut matches.rule)],
             },
@@ -162,16 +178,16 @@ impl Search<'_> {
     /// Whether a line is about the request, captures aside.
     fn line_fits(&self, to: &ToEntry) -> bool {
         let Operation { verb, path } = &to.operation;
-        let verb = match self.side {
+        let verb = match self.inquiry.side {
             Side::Allow(_) => verb.admits(self.call),
             Side::Deny => verb.catches(self.call),
         };
-        verb && path.fits(self.call.path, self.side.trailing_slash())
+        verb && path.fits(self.call.path, self.inquiry.side.trailing_slash())
     }
 
     /// Whether an entry stands for the caller and every name for one text, on a line
     /// that fits, and the rule's condition holds.
-    fn fit(&self, rule: &Rule, entry: u32, found: Found, to: &ToEntry) -> Fit {
+    fn fit(&self, rule: &'p Rule, entry: u32, found: Found, to: &ToEntry) -> Fit {
         let path = &to.operation.path;
         let when = rule.when.as_deref();
         let mut bindings = Bindings::default();
@@ -190,21 +206,25 @@ impl Search<'_> {
         match when {
             _ if !agrees => Fit::No,
             None => Fit::Yes,
-            Some(when) => self.holds(when, to.rule, bindings.as_slice()),
+            Some(when) => self.holds(when, rule, bindings.as_slice()),
         }
     }
 
     /// Whether a condition holds. One without a result keeps its rule from allowing, and
     /// lets it deny.
-    fn holds(&self, when: &WhenSpec, rule: u32, bindings: &[(&str, &str)]) -> Fit {
-        let scene = self.call.scene(bindings, self.now.latest);
+    fn holds(&self, when: &WhenSpec, rule: &'p Rule, bindings: &[(&str, &str)]) -> Fit {
+        let scene = self.call.scene(bindings, self.inquiry.now.latest);
         let Some(held) = when.condition.holds(&scene) else {
             return Fit::Open;
         };
         let holds = held.unwrap_or_else(|fault| {
-            let mut faults = self.call.notes.faults.borrow_mut();
-            faults.push((rule, fault));
-            matches!(self.side, Side::Deny)
+            let rule = self.inquiry.document.rule_ref(rule);
+            let mut errors = self.inquiry.errors.borrow_mut();
+            // A rule may be tried several times: by several names, on several lines.
+            if errors.iter().all(|error| error.rule != rule) {
+                errors.push(ConditionError { rule, fault });
+            }
+            matches!(self.inquiry.side, Side::Deny)
         });
         if holds { Fit::Yes } else { Fit::No }
     }

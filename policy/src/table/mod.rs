@@ -26,7 +26,7 @@ pub(crate) use bits::Bits;
 pub(crate) use build::MANY_LINES;
 pub(crate) use candidates::{Candidates, Found};
 pub(crate) use excerpt::Excerpt;
-pub(crate) use find::{Matches, Side};
+pub(crate) use find::{Inquiry, Matches, Side};
 
 use self::{callers::CallerIndex, trie::SegmentTrie};
 use crate::{

@@ -60,7 +60,7 @@ fn of_decision<'a>(explainer: &Explainer<'a>, told: &Explanation<'a>) -> Option<
 }
 
 fn of_miss<'a>(explainer: &Explainer<'a>, told: &Explanation<'a>) -> Option<Shown<'a>> {
-    let miss = told.decision.nearest_miss.as_ref()?;
+    let miss = told.decision.nearest_miss.as_deref()?;
     let placed = explainer.rules.find(&miss.rule)?;
     let source = explainer.source(placed.file)?;
     let addition = told

@@ -6,7 +6,11 @@ use super::super::explanation::Explanation;
 
 /// What there is to tell of the nearest miss.
 pub(super) fn lines(told: &Explanation<'_>) -> Vec<String> {
-    let miss = told.decision.nearest_miss.as_ref().zip(told.story.as_ref());
+    let miss = told
+        .decision
+        .nearest_miss
+        .as_deref()
+        .zip(told.story.as_ref());
     miss.map_or_else(Vec::new, |(miss, story)| nearest(miss, story))
 }
 
