@@ -80,7 +80,7 @@ impl<'p> Case<'p, '_> {
 
     /// The rules that are about the caller under any of its names.
     fn allowed_by(&self, table: &'p RuleTable, document: &'p Document) -> Matches {
-        let inquiry = self.inquiry(Side::Allow(self.slash()), document);
+        let inquiry = &self.inquiry(Side::Allow(self.slash()), document);
         let mut matches = table.find(self.call, inquiry);
         for name in &self.also.names {
             matches = matches.or(table.find(&self.call.by(name), inquiry));
@@ -94,7 +94,7 @@ impl<'p> Case<'p, '_> {
         if table.is_empty() {
             return None;
         }
-        let inquiry = self.inquiry(Side::Deny, document);
+        let inquiry = &self.inquiry(Side::Deny, document);
         let mut matches = denials(table, self.call, inquiry);
         for name in self.also.names.iter().chain(&self.also.forwarders) {
             matches = matches.or(denials(table, &self.call.by(name), inquiry));
@@ -261,7 +261,7 @@ impl<'p> Case<'p, '_> {
 }
 
 /// The deny rules that hold, in any reading of the path.
-fn denials<'p>(table: &'p RuleTable, call: &Call<'_>, inquiry: Inquiry<'p, '_>) -> Matches {
+fn denials<'p>(table: &'p RuleTable, call: &Call<'_>, inquiry: &Inquiry<'p, '_>) -> Matches {
     let mut matches = table.find(call, inquiry);
     for reading in call.path.other_readings() {
         matches = matches.or(table.find(&call.reading(&reading), inquiry));

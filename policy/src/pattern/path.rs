@@ -156,16 +156,15 @@ impl PathPattern {
             text
         };
         let mut pairs = self.segments.iter().zip(path.segments_as_bytes());
-        pairs.all(|(shape, text)| {
-            let (prefix, _, suffix) = (next(shape.prefix), next(shape.name), next(shape.suffix));
-            match shape.kind {
-                Kind::Literal => prefix == text,
-                Kind::Any => true,
-                Kind::Capture => {
-                    let value = text.strip_prefix(prefix);
-                    let value = value.and_then(|text| text.strip_suffix(suffix));
-                    value.is_some_and(|value| !value.is_empty())
-                }
+        pairs.all(|(shape, text)| match shape.kind {
+            Kind::Literal => next(shape.prefix) == text,
+            Kind::Any => true,
+            Kind::Capture => {
+                let (prefix, _, suffix) =
+                    (next(shape.prefix), next(shape.name), next(shape.suffix));
+                let value = text.strip_prefix(prefix);
+                let value = value.and_then(|text| text.strip_suffix(suffix));
+                value.is_some_and(|value| !value.is_empty())
             }
         })
     }

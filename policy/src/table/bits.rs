@@ -65,9 +65,13 @@ impl Bits {
         Self(self.0 | other.0)
     }
 
-    /// What of it is about the path.
-    pub(super) const fn path(self) -> Self {
-        Self(self.0 & ((1 << PATH.count) - 1))
+    /// The bits of paths that are not here.
+    pub(super) const fn lacking_of_path(self) -> Self {
+        Self(!self.0 & ((1 << PATH.count) - 1))
+    }
+
+    pub(super) const fn some_of(self, others: Self) -> bool {
+        self.0 & others.0 != 0
     }
 
     /// Whether a request with these bits may match a pattern that wants `wanted`.

@@ -24,7 +24,6 @@ pub(crate) enum Side {
 }
 
 /// Which rules are looked for, and who is told of conditions without a result.
-#[derive(Clone, Copy)]
 pub(crate) struct Inquiry<'p, 'c> {
     pub(crate) side: Side,
     pub(crate) now: Moment,
@@ -58,7 +57,7 @@ enum Fit {
 
 impl RuleTable {
     /// The first rule about `call`.
-    pub(crate) fn find<'p>(&'p self, call: &Call<'_>, inquiry: Inquiry<'p, '_>) -> Matches {
+    pub(crate) fn find<'p>(&'p self, call: &Call<'_>, inquiry: &Inquiry<'p, '_>) -> Matches {
         if self.is_empty() {
             return Matches::default();
         }
@@ -83,7 +82,7 @@ impl RuleTable {
 struct Search<'p, 'c> {
     table: &'p RuleTable,
     call: &'c Call<'c>,
-    inquiry: Inquiry<'p, 'c>,
+    inquiry: &'c Inquiry<'p, 'c>,
     /// Bits of the caller, which only candidates with wildcards need.
     caller: OnceCell<Bits>,
 }
@@ -99,34 +98,38 @@ impl<'p> Search<'p, '_> {
         matches
     }
 
+    /// Nearly all candidates are ruled out, so that takes as little as it can.
     fn in_list(&self, list: &[Candidate], found: Found, matches: &mut Matches) {
+        let lacking = self.call.bits.lacking_of_path();
         for candidate in list {
-            if self.may_match(candidate, found) {
-                if matches.is_before(candidate.rule) {
-                    break;
-                }
-                // Both are far away in memory: asked for together, they come together.
-                let rule = self.table.rule(candidate.rule);
-                let Some((to, rule)) = self.table.line(candidate.line).zip(rule) else {
-                    continue;
-                };
-                if self.line_fits(to) {
-                    let fit = self.fit(rule, candidate.entry, found, to);
-                    self.add(candidate.rule, rule, fit, matches);
-                }
+            if candidate.wants.some_of(lacking) {
+                continue;
+            }
+            if matches.is_before(candidate.rule) {
+                break;
+            }
+            if found == Found::Exactly || self.may_stand_for_caller(candidate) {
+                self.consider(candidate, found, matches);
             }
         }
     }
 
-    #[inline]
-    fn may_match(&self, candidate: &Candidate, found: Found) -> bool {
-        self.call.bits.cover(candidate.wants.path())
-            && (found == Found::Exactly || {
-                let caller = self
-                    .caller
-                    .get_or_init(|| Bits::of_caller(self.call.caller));
-                self.call.bits.and(*caller).cover(candidate.wants)
-            })
+    fn may_stand_for_caller(&self, candidate: &Candidate) -> bool {
+        let caller = || Bits::of_caller(self.call.caller);
+        let caller = *self.caller.get_or_init(caller);
+        self.call.bits.and(caller).cover(candidate.wants)
+    }
+
+    fn consider(&self, candidate: &Candidate, found: Found, matches: &mut Matches) {
+        // Both are far away in memory: asked for together, they come together.
+        let rule = self.table.rule(candidate.rule);
+        let Some((to, rule)) = self.table.line(candidate.line).zip(rule) else {
+            return;
+        };
+        if self.line_fits(to) {
+            let fit = self.fit(rule, candidate.entry, found, to);
+            self.add(candidate.rule, rule, fit, matches);
+        }
     }
 
     fn by_line(&self, callers: &Candidates<'_>, lines: &Hits<'_>) -> Matches {
