@@ -54,6 +54,8 @@ struct Watch {
     callee: Rc<str>,
     stream: Stream,
     standing: Option<Standing>,
+    /// What was announced last, and when it arrived.
+    told: Option<(Revision, Duration)>,
     backoff: Duration,
 }
 
@@ -121,6 +123,14 @@ impl Watches {
         }
     }
 
+    /// The revision that was announced last, if that arrived less than `maxStale` ago, however
+    /// long it was under way. It may be too old to decide by; but what stands on another one
+    /// is to be decided anew.
+    pub(crate) fn told(&self, service: &str, now: Duration) -> Option<Revision> {
+        let (revision, arrived) = self.of(service)?.told?;
+        (now.saturating_sub(arrived) < self.max_stale).then_some(revision)
+    }
+
     /// Watches `service` from now on; false if there are too many, or it has no name.
     pub(crate) fn want(&mut self, service: &str) -> bool {
         if self.of(service).is_some() {
@@ -135,6 +145,7 @@ impl Watches {
                 until: Duration::ZERO,
             },
             standing: None,
+            told: None,
             backoff: BACKOFF.0,
         });
         self.new = true;
@@ -218,6 +229,7 @@ impl Watches {
         };
         let said_at = dispatched.saturating_add(Duration::from_millis(elapsed));
         (*arrived, *announced) = (now, true);
+        watch.told = Some((revision, now));
         let known = watch.standing.replace(Standing {
             revision,
             // Nothing is said before its time.

@@ -220,7 +220,7 @@ impl Open {
     }
 
     fn announced(&self, plugin: &Plugin, now: Duration) -> Option<Revision> {
-        plugin.watches().standing(self.seen.callee().name(), now)
+        plugin.watches().told(self.seen.callee().name(), now)
     }
 
     fn stands_no_more(&self, announced: Option<Revision>, now: Duration, wall: Duration) -> bool {

@@ -76,6 +76,18 @@ fn a_late_announcement_stands_from_when_it_was_said() {
 }
 
 #[test]
+fn what_is_too_old_to_decide_by_is_a_notice_all_the_same() {
+    let mut watches = opened();
+    assert_eq!(watches.told(ORDERS, s(10)), None);
+    let _ = watches.announced_by(CallId(1), &says(1, 0), s(16));
+    assert_eq!(watches.standing(ORDERS, s(16)), None);
+    assert_eq!(watches.told(ORDERS, s(16)), Some([1; 32]));
+    assert_eq!(watches.expired(s(16)).len(), 1);
+    assert_eq!(watches.told(ORDERS, s(20)), Some([1; 32]));
+    assert_eq!(watches.told(ORDERS, s(21)), None);
+}
+
+#[test]
 fn what_was_said_outlives_the_watch_but_agrees_with_no_new_lease() {
     let mut watches = opened();
     let _ = watches.announced_by(CallId(1), &says(1, 0), s(10));
