@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use callgate_policy::SpiffeId;
+use callgate_policy::{SpiffeId, Timestamp};
 use callgate_server::svid::PeerCertificate;
 use callgate_tests::pki::{Authority, Identity, Spec, TRUST_DOMAIN, spiffe_id};
 use callgate_wire::{
@@ -33,6 +33,8 @@ pub(crate) struct Callers {
 pub(crate) struct Shown {
     pub(crate) pem: String,
     pub(crate) sha256: String,
+    /// The certificate's last moment, at most.
+    pub(crate) not_after: Timestamp,
 }
 
 /// Web's place among [`Callers`].
@@ -122,6 +124,7 @@ impl Shown {
         let peer = PeerCertificate::from_pem(&pem).unwrap();
         Self {
             sha256: peer.sha256(),
+            not_after: Timestamp::from_secs(identity.not_after.unix_timestamp() + 1),
             pem,
         }
     }

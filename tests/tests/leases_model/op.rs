@@ -138,7 +138,7 @@ fn fault() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (prop::option::of(replica()), ahead).prop_map(|(whose, ahead)| Op::Clock { whose, ahead }),
         4 => slow(),
-        1 => (replica(), condition()).prop_map(|(replica, to)| Op::Condition { replica, to }),
+        2 => (replica(), condition()).prop_map(|(replica, to)| Op::Condition { replica, to }),
         1 => replica().prop_map(|replica| Op::Scanned { replica, so: false }),
         2 => (replica(), any::<bool>()).prop_map(|(replica, told)| Op::Cut { replica, told }),
         3 => replica().prop_map(Op::Route),

@@ -137,6 +137,24 @@ impl World<'_> {
         }
     }
 
+    /// Nor does one outlive its certificate by everybody's clock, whether or not there is
+    /// anybody to say so: the proxy reads its own.
+    pub(crate) fn no_stream_outlives_its_certificate(&mut self) {
+        let long_ago = self.now.saturating_sub(NOTICE);
+        if self.set > long_ago {
+            return;
+        }
+        let open = self.open.values().filter(|(_, since)| *since < long_ago);
+        let open: BTreeSet<Made> = open.map(|(made, _)| *made).collect();
+        for made in open {
+            let end = self.callers.shown(made.caller).not_after;
+            let clocks = self.replicas.iter().map(|replica| replica.ahead);
+            let last = clocks.fold(self.ahead, i64::min);
+            let expired = wall(long_ago, last) > end;
+            assert!(!expired, "{made:?} is open at {:?}", self.now);
+        }
+    }
+
     /// When nothing has changed for long and everybody hears each other, what is open would
     /// be let in.
     pub(crate) fn what_is_open_is_allowed(&mut self, quiet: Duration) {

@@ -49,6 +49,8 @@ pub(crate) struct World<'a> {
     route: usize,
     /// The proxy's wall clock beyond the true time, in milliseconds.
     pub(crate) ahead: i64,
+    /// When anybody's was set last.
+    pub(crate) set: Duration,
     pub(crate) worker: Worker,
     calls: BTreeMap<Number, Call>,
     /// What came to a server that is stopped.
@@ -124,6 +126,7 @@ impl<'a> World<'a> {
             replicas: replicas.collect(),
             route: 0,
             ahead: 0,
+            set: Duration::ZERO,
             worker: Worker::new(0, Arc::clone(callers)),
             calls: BTreeMap::new(),
             held: Vec::new(),
@@ -153,11 +156,14 @@ impl<'a> World<'a> {
             Op::Revoked { replica, which } => self.learn(replica, |state| state.revoked = which),
             Op::Bundles { replica, which } => self.learn(replica, |state| state.bundles = which),
             Op::Agree { from } => self.agree(self.replicas[from].state),
-            Op::Clock {
-                whose: Some(replica),
-                ahead,
-            } => self.replicas[replica].ahead = ahead * 1_000,
-            Op::Clock { whose: None, ahead } => self.ahead = ahead * 1_000,
+            Op::Clock { whose, ahead } => {
+                let clock = match whose {
+                    Some(replica) => &mut self.replicas[replica].ahead,
+                    None => &mut self.ahead,
+                };
+                *clock = ahead * 1_000;
+                self.set = self.now;
+            }
             Op::Slow {
                 replica,
                 way,
@@ -407,6 +413,7 @@ impl<'a> World<'a> {
                     self.settle(None);
                     self.later(TICK, Event::Tick(number));
                     self.no_stream_outlives_its_notice();
+                    self.no_stream_outlives_its_certificate();
                 }
             }
         }
