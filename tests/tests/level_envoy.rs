@@ -11,6 +11,7 @@ use callgate_tests::{
     Asked, Face, Gate, Host, Validation, append_client_cert,
     authz::{Authz, Script},
     pki::{CALLGATE, Pki, TRUST_DOMAIN},
+    process::eventually,
     table::{Callers, Form, Got, Place, Records, Report, Row, Table, World},
 };
 
@@ -23,6 +24,8 @@ const FACES: [Face; 4] = [
     (Host::Native, Validation::AcceptAny),
 ];
 
+/// Batches of records are sent five times a second.
+const RECORDED: Duration = Duration::from_secs(10);
 /// A drain has nothing to wait for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -164,21 +167,33 @@ async fn ask_all(table: &Table, world: World, gate: &Gate, report: &mut Report) 
     Ok(())
 }
 
-/// What `callgate serve` recorded, once the last decision is.
+/// What `callgate serve` recorded, once all is: of what proxies decide by leases it is told
+/// a little later. What is missing then, rows are told.
 async fn records(gate: &Gate, answers: &[(&Row, Place, Result<Got>)]) -> Result<Option<Records>> {
-    let Ok(server) = gate.server() else {
+    if gate.server().is_err() {
         return Ok(None);
+    }
+    let decisions = || {
+        let got = answers.iter().filter_map(|(_, _, got)| got.as_ref().ok());
+        got.filter_map(Got::decision)
     };
-    let decisions = answers
-        .iter()
-        .rev()
-        .filter_map(|(_, _, got)| got.as_ref().ok()?.decision());
-    let Some(last) = decisions.into_iter().next() else {
+    if decisions().next().is_none() {
         return Ok(None);
+    }
+    let read = || {
+        let log = fs::read_to_string(gate.directory().join("callgate/decisions.jsonl"))?;
+        // The last line may be under way.
+        Records::parse(log.rsplit_once('\n').map_or("", |(whole, _)| whole))
     };
-    server.record(last).await?;
-    let log = fs::read_to_string(gate.directory().join("callgate/decisions.jsonl"))?;
-    Records::parse(&log).map(Some)
+    let whole = eventually(RECORDED, "every record", async || {
+        let records = read()?;
+        let all = decisions().all(|id| records.has(id));
+        Ok(all.then_some(records))
+    });
+    match whole.await {
+        Ok(records) => Ok(Some(records)),
+        Err(_) => read().map(Some),
+    }
 }
 
 fn validation(table: &Table, row: &Row) -> Result<Validation> {

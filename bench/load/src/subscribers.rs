@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use callgate_wire::callgate::v1::{Announcement, WatchRequest};
 use h2::{RecvStream, client::SendRequest};
 use prost::{Message as _, bytes::Bytes};
@@ -143,10 +143,16 @@ impl Heard {
 
 /// A stream that has said its first revision.
 struct Watching {
-    body: RecvStream,
+    messages: Messages,
     revision: Vec<u8>,
     /// Its connection ends with it.
     _requests: SendRequest<Bytes>,
+}
+
+/// The messages of a stream. A frame may hold several, or a part of one.
+struct Messages {
+    body: RecvStream,
+    bytes: Vec<u8>,
 }
 
 impl Subscriber {
@@ -188,10 +194,13 @@ where
         "refused: {:?}",
         response.headers()
     );
-    let mut body = response.into_body();
-    let first = next(&mut body).await?.context("it ended at once")?;
+    let mut messages = Messages {
+        body: response.into_body(),
+        bytes: Vec::new(),
+    };
+    let first = messages.next().await?.context("it ended at once")?;
     Ok(Watching {
-        body,
+        messages,
         revision: first.revision,
         _requests: requests,
     })
@@ -200,7 +209,7 @@ where
 /// Until it ends.
 async fn listen(mut stream: Watching, heard: Arc<Heard>) {
     let mut last = Instant::now();
-    while let Ok(Some(announcement)) = next(&mut stream.body).await {
+    while let Ok(Some(announcement)) = stream.messages.next().await {
         let now = Instant::now();
         let silence = now.duration_since(last).as_micros();
         let silence = u64::try_from(silence).unwrap_or(u64::MAX);
@@ -216,18 +225,36 @@ async fn listen(mut stream: Watching, heard: Arc<Heard>) {
     heard.ended.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The next announcement. Each is sent in a frame of its own.
-async fn next(body: &mut RecvStream) -> Result<Option<Announcement>> {
-    while let Some(bytes) = body.data().await {
-        let bytes = bytes?;
-        body.flow_control().release_capacity(bytes.len())?;
-        match bytes.get(5..) {
-            Some(message) => return Ok(Some(Announcement::decode(message)?)),
-            None if bytes.is_empty() => {}
-            None => bail!("half a message"),
+impl Messages {
+    /// The next announcement.
+    async fn next(&mut self) -> Result<Option<Announcement>> {
+        loop {
+            if let Some(announcement) = self.take()? {
+                return Ok(Some(announcement));
+            }
+            let Some(bytes) = self.body.data().await else {
+                return Ok(None);
+            };
+            let bytes = bytes?;
+            self.body.flow_control().release_capacity(bytes.len())?;
+            self.bytes.extend_from_slice(&bytes);
         }
     }
-    Ok(None)
+
+    /// The first one that is there whole (gRPC over HTTP/2, "Length-Prefixed-Message").
+    fn take(&mut self) -> Result<Option<Announcement>> {
+        let Some((head, rest)) = self.bytes.split_first_chunk::<5>() else {
+            return Ok(None);
+        };
+        let [_, length @ ..] = *head;
+        let length = usize::try_from(u32::from_be_bytes(length))?;
+        let Some(message) = rest.get(..length) else {
+            return Ok(None);
+        };
+        let announcement = Announcement::decode(message)?;
+        self.bytes.drain(..head.len() + length);
+        Ok(Some(announcement))
+    }
 }
 
 /// Microseconds of the clock since 1970, which all processes of a machine share.

@@ -30,6 +30,12 @@ impl Records {
         Ok(Self(records))
     }
 
+    /// Whether there is one of this decision.
+    #[must_use]
+    pub fn has(&self, decision: &str) -> bool {
+        self.0.contains_key(decision)
+    }
+
     /// Adds to `got` what was recorded of it.
     ///
     /// # Errors

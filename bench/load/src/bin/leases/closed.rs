@@ -14,7 +14,7 @@ use crate::Stage;
 const ROUNDS: usize = 5;
 /// Calls of one round with one caller, unless its time is over first.
 const CALLS: usize = 1_500;
-const CONNECTIONS: usize = 32;
+pub(crate) const CONNECTIONS: usize = 32;
 /// How long the one caller may, and the many do, call in one round.
 const ROUND: Duration = Duration::from_secs(1);
 

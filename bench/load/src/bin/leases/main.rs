@@ -1,17 +1,20 @@
 //! What a lease saves: calls through Envoy that are decided in the proxy, beside those
 //! that ask and what else could stand there, in turns on the same Envoy; then a trace of
 //! a thousand callers, and the memory that their leases take.
+//!
+//! `leases hold LISTENER SECONDS` keeps calling one listener, such as `leases` or
+//! `empty-wasm`, for a profiler, and says which process to profile.
 
 mod closed;
 mod offered;
 mod report;
 mod traced;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use callgate_bench_load::{
-    calls::{Target, usual_headers},
+    calls::{Target, throughput, usual_headers},
     cores::{Cores, used},
     opa::Opa,
     variants::{Variant, gate},
@@ -35,10 +38,33 @@ const VARIANTS: [Variant; 7] = [
 ];
 
 fn main() -> Result<()> {
-    let out = std::env::args().nth(1).unwrap_or_else(|| "out".into());
+    let mut arguments = std::env::args().skip(1);
+    let out = arguments.next().unwrap_or_else(|| "out".into());
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build()?;
-    runtime.block_on(measure(Path::new(&out)))
+    if out != "hold" {
+        return runtime.block_on(measure(Path::new(&out)));
+    }
+    let listener = arguments.next().context("which listener?")?;
+    let seconds = arguments.next().context("how many seconds?")?.parse()?;
+    runtime.block_on(hold(&listener, Duration::from_secs(seconds)))
+}
+
+async fn hold(listener: &str, time: Duration) -> Result<()> {
+    let cores = Cores::find()?;
+    cores.rest()?;
+    let stage = Stage::set(cores).await?;
+    let mut variants = stage.variants.iter();
+    let variant = variants.find(|variant| variant.listener() == listener);
+    let variant = *variant.context("no such listener")?;
+    let target = stage.target(variant, Http::One)?;
+    println!("Envoy is process {}", stage.gate.envoy.process().id());
+    let before = stage.busy(variant)?;
+    let rate = throughput(&target, closed::CONNECTIONS, time).await?;
+    let after = stage.busy(variant)?;
+    let each = (after.0 - before.0) * 1e6 / (rate * time.as_secs_f64());
+    println!("{rate:.0} calls/s, {each:.1} µs of Envoy's core each");
+    Ok(())
 }
 
 async fn measure(out: &Path) -> Result<()> {

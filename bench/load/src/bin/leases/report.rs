@@ -188,10 +188,10 @@ fn trace(traced: &Traced) -> Table {
         ("memory of Envoy that has met them", &traced.leases),
         ("the same, with an empty filter", &traced.empty),
     ] {
-        let (one, two, each) = (memory.one, memory.two, memory.each_worker());
+        let (one, four, each) = (memory.one, memory.four, memory.each_worker());
         row(
             what,
-            format!("{one:.1} MiB, {two:.1} with two workers: {each:.1} each"),
+            format!("{one:.1} MiB, {four:.1} with four workers: {each:.1} each"),
         );
     }
     table
