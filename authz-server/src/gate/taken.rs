@@ -7,13 +7,18 @@ use crate::cache::Cache;
 /// of usual length. Of one that was forgotten a batch could be taken twice.
 const WORKERS: usize = 65_536;
 
-/// The last batch of each worker and service.
+/// The last batches of each worker and service.
 #[derive(Debug)]
 pub(super) struct Taken(Cache<(Worker, Box<str>), Last>);
 
+/// What was taken of one worker.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
+    /// The highest number.
     sequence: u64,
+    /// Bit n: the number n below it. A worker that ends sends all it has at once, some 16
+    /// batches, and they may overtake each other.
+    recent: u64,
     dropped: Dropped,
 }
 
@@ -34,14 +39,78 @@ impl Taken {
         let (sequence, dropped) = (*sequence, *dropped);
         self.0.change((*worker, service.into()), |last| {
             let last: Last = last.unwrap_or_default();
-            if sequence <= last.sequence {
+            let Some((sequence, recent)) = last.with(sequence) else {
                 return (last, None);
-            }
+            };
             let since = Dropped {
                 allowed: dropped.allowed.saturating_sub(last.dropped.allowed),
                 denied: dropped.denied.saturating_sub(last.dropped.denied),
             };
-            (Last { sequence, dropped }, Some(since))
+            let dropped = Dropped {
+                allowed: dropped.allowed.max(last.dropped.allowed),
+                denied: dropped.denied.max(last.dropped.denied),
+            };
+            let last = Last {
+                sequence,
+                recent,
+                dropped,
+            };
+            (last, Some(since))
         })
+    }
+}
+
+impl Last {
+    /// The highest number and the bits below it once `sequence` is taken; None if it was,
+    /// or is so old that nobody knows.
+    fn with(&self, sequence: u64) -> Option<(u64, u64)> {
+        let shifted =
+            |bits: u64, by: u64| bits.unbounded_shl(u32::try_from(by).unwrap_or(u32::MAX));
+        if sequence > self.sequence {
+            let recent = shifted(self.recent, sequence - self.sequence) | 1;
+            return Some((sequence, recent));
+        }
+        let bit = shifted(1, self.sequence - sequence);
+        (bit != 0 && self.recent & bit == 0).then_some((self.sequence, self.recent | bit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_is_taken_once_in_whatever_order() {
+        let mut last = Last::default();
+        let mut take = |sequence| match last.with(sequence) {
+            None => false,
+            Some((sequence, recent)) => {
+                last = Last {
+                    sequence,
+                    recent,
+                    ..last
+                };
+                true
+            }
+        };
+        for (sequence, taken) in [
+            (1, true),
+            (1, false),
+            (4, true),
+            (2, true),
+            (2, false),
+            (3, true),
+            (4, false),
+            (100, true),
+            (40, true),
+            (40, false),
+            (36, false),
+            (u64::MAX, true),
+            (100, false),
+            (u64::MAX - 63, true),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(take(sequence), taken, "{sequence}");
+        }
     }
 }
