@@ -269,7 +269,7 @@ impl Exchange {
 
     /// Does what a lease decides, if one does.
     fn by_lease<H: Host>(&self, host: &mut H, seen: &Seen, leaf: &Fingerprint) -> ByLease {
-        let client_cert = seen.client_cert();
+        let client_cert = self.plugin.client_cert(seen);
         match leased::decide(host, &self.plugin, seen, &client_cert, leaf, None) {
             None => ByLease::Asks,
             Some(Leased::Refused { reply, reason }) => {
@@ -285,7 +285,7 @@ impl Exchange {
             }) => {
                 host.count(Counter::LeaseHit);
                 let names = (lease.caller().as_str(), id.as_str());
-                let named = name_caller(host, seen, &client_cert, keep_overrides, names);
+                let named = name_caller(host, seen, &client_cert.change, keep_overrides, names);
                 if let Err(error) = named {
                     let fault = Fault::Host(error);
                     return ByLease::Stops(self.refuse(host, seen.is_grpc(), &fault));

@@ -11,7 +11,7 @@ use crate::{
     lease::{Fingerprint, Lease},
     ledger::Noted,
     refusal,
-    request::{ClientCert, Line, Seen},
+    request::{Line, Reading, Seen},
 };
 
 /// A decision by a lease; it is recorded.
@@ -69,7 +69,7 @@ pub(crate) fn decide<H: Host>(
     host: &mut H,
     plugin: &Plugin,
     seen: &Seen,
-    client_cert: &ClientCert<'_>,
+    client_cert: &Reading,
     leaf: &Fingerprint,
     rechecks: Option<&str>,
 ) -> Option<Leased> {
@@ -78,7 +78,7 @@ pub(crate) fn decide<H: Host>(
     let announced = plugin.watches().standing(callee.name(), now);
     let lease = callee.lease(announced, leaf, now)?;
     let (revision, line) = (announced?, seen.line()?);
-    if client_cert.is_forwarded() {
+    if client_cert.forwarded {
         return None;
     }
     let time = lease.clocks().now(now, host.wall_now());

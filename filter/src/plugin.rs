@@ -13,6 +13,7 @@ use crate::{
     id::DecisionIds,
     lease::{ROOM, make_room},
     refusal::Fault,
+    request::{Reading, Readings, Seen},
     watch::{MAX_CALLEES, News, Watches},
 };
 
@@ -30,6 +31,7 @@ pub struct Plugin {
     /// Names this plugin, while it lives, to whom it sends records.
     worker: Cell<Option<[u8; 16]>>,
     callees: RefCell<Vec<Rc<Callee>>>,
+    client_certs: RefCell<Readings>,
     watches: RefCell<Watches>,
     /// Whether the host calls it from time to time.
     ticks: Cell<bool>,
@@ -47,6 +49,7 @@ impl Plugin {
             ids: DecisionIds::default(),
             worker: Cell::default(),
             callees: RefCell::default(),
+            client_certs: RefCell::default(),
             watches: RefCell::new(Watches::new(max_stale)),
             ticks: Cell::new(false),
         }
@@ -78,6 +81,11 @@ impl Plugin {
             callees.push(Rc::clone(&callee));
         }
         callee
+    }
+
+    /// What the client certificate's header of a request comes to.
+    pub(crate) fn client_cert(&self, seen: &Seen) -> Rc<Reading> {
+        self.client_certs.borrow_mut().of(seen.client_cert_text())
     }
 
     /// Every service about which something is remembered.

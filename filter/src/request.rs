@@ -11,7 +11,7 @@ use std::{borrow::Cow, rc::Rc};
 
 use callgate_wire::{headers, problem};
 
-pub(crate) use self::client_cert::{Change, ClientCert};
+pub(crate) use self::client_cert::{Change, ClientCert, Reading, Readings};
 use self::kept::{Kept, Piece};
 use crate::{
     Attribute, Host, HostError, Plugin, Section,
@@ -189,7 +189,12 @@ impl Seen {
 
     /// `x-forwarded-client-cert`, as it came.
     pub(crate) fn client_cert(&self) -> ClientCert<'_> {
-        ClientCert::read(self.client_cert.map(|value| self.kept.get(value)))
+        ClientCert::read(self.client_cert_text())
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn client_cert_text(&self) -> Option<&[u8]> {
+        self.client_cert.map(|value| self.kept.get(value))
     }
 
     /// What a lease is asked about; None if it is not all text, or too long.

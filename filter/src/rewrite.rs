@@ -4,21 +4,27 @@ use callgate_wire::headers;
 
 use crate::{
     Allow, Edit, Host, HostError, Section,
-    request::{Change, ClientCert, Seen},
+    request::{Change, Seen},
 };
 
 /// What changes in the headers of a request that goes on: what the caller may not
 /// send goes first, so that the answer has the last word.
 pub(crate) fn rewrite<H: Host>(host: &mut H, seen: &Seen, allow: &Allow) -> Result<(), HostError> {
-    clean(host, seen, &seen.client_cert(), allow.keep_overrides)?;
+    clean(
+        host,
+        seen,
+        &seen.client_cert().change(),
+        allow.keep_overrides,
+    )?;
     allow.edits.iter().try_for_each(|edit| apply(host, edit))
 }
 
-/// The same for a request that a lease lets go on. `client_cert` is the request's own.
+/// The same for a request that a lease lets go on. `client_cert` is what becomes of that
+/// header.
 pub(crate) fn name_caller<H: Host>(
     host: &mut H,
     seen: &Seen,
-    client_cert: &ClientCert<'_>,
+    client_cert: &Change,
     keep_overrides: bool,
     (caller, decision): (&str, &str),
 ) -> Result<(), HostError> {
@@ -30,7 +36,7 @@ pub(crate) fn name_caller<H: Host>(
 fn clean<H: Host>(
     host: &mut H,
     seen: &Seen,
-    client_cert: &ClientCert<'_>,
+    client_cert: &Change,
     keep_overrides: bool,
 ) -> Result<(), HostError> {
     if !keep_overrides {
@@ -39,7 +45,7 @@ fn clean<H: Host>(
         }
     }
     let name = headers::CLIENT_CERT.as_bytes();
-    match client_cert.change() {
+    match client_cert {
         Change::Keep => Ok(()),
         Change::Replace(value) => host.set_header(name, value.as_bytes()),
         Change::Remove => host.remove(Section::Headers, name),

@@ -124,10 +124,9 @@ impl Open {
         let id = self.id;
         let id = id.as_ref().map(DecisionId::as_str);
         let leaf = self.leaf.as_ref();
-        let client_cert = self.seen.client_cert();
+        let client_cert = plugin.client_cert(&self.seen);
         let leased =
             leaf.and_then(|leaf| leased::decide(host, plugin, &self.seen, &client_cert, leaf, id));
-        drop(client_cert);
         match leased {
             Some(Leased::Allowed { ground, .. }) => return self.stands(host, plugin, ground),
             Some(Leased::Refused { reply, .. }) => return Next::Ends(reply),

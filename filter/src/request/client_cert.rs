@@ -1,6 +1,6 @@
 //! `x-forwarded-client-cert`: what the service gets of it, and what the server is told.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque, rc::Rc};
 
 use callgate_wire::xfcc::{self, Xfcc};
 
@@ -29,6 +29,45 @@ pub(crate) enum Change {
     Replace(String),
     /// There is only that in it, or nobody can tell.
     Remove,
+}
+
+/// What the header of one request comes to, where a lease decides.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// [`ClientCert::is_forwarded`].
+    pub(crate) forwarded: bool,
+    pub(crate) change: Change,
+}
+
+/// What the last headers came to. A proxy writes the same for every request of a
+/// connection, most of it a certificate, which is found faster than read.
+#[derive(Debug, Default)]
+pub(crate) struct Readings(VecDeque<(Box<[u8]>, Rc<Reading>)>);
+
+impl Readings {
+    /// How many are remembered: the connections of a busy proxy's busiest callers.
+    const MAX: usize = 32;
+    /// The longest that is remembered: a leaf and an intermediate, URL-encoded.
+    const MAX_BYTES: usize = 4 * 1024;
+
+    pub(crate) fn of(&mut self, header: Option<&[u8]>) -> Rc<Reading> {
+        let known = header.and_then(|header| self.0.iter().find(|(known, _)| **known == *header));
+        if let Some((_, reading)) = known {
+            return Rc::clone(reading);
+        }
+        let read = ClientCert::read(header);
+        let reading = Rc::new(Reading {
+            forwarded: read.is_forwarded(),
+            change: read.change(),
+        });
+        if let Some(header) = header.filter(|header| header.len() <= Self::MAX_BYTES) {
+            if self.0.len() >= Self::MAX {
+                self.0.pop_front();
+            }
+            self.0.push_back((header.into(), Rc::clone(&reading)));
+        }
+        reading
+    }
 }
 
 impl<'a> ClientCert<'a> {
@@ -165,6 +204,35 @@ mod tests {
             client_cert(b"By=g,Chain=y"),
             (Change::Remove, Some("By=g,Chain=y".to_owned()))
         );
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_is_read() {
+        let mut readings = Readings::default();
+        let headers: Vec<String> = (0..40).map(|n| format!("By={n};Chain=x")).collect();
+        let long = format!("By=x;Chain=\"{}\"", "y".repeat(Readings::MAX_BYTES));
+        for _ in 0..2 {
+            for header in headers.iter().chain([&long, &headers[0]]) {
+                let header = header.as_bytes();
+                let reading = readings.of(Some(header));
+                assert_eq!(reading.change, client_cert(header).0);
+                assert!(!reading.forwarded);
+                assert!(readings.0.len() <= Readings::MAX);
+                assert!(
+                    readings
+                        .0
+                        .iter()
+                        .all(|(known, _)| known.len() <= Readings::MAX_BYTES)
+                );
+            }
+        }
+        assert!(Rc::ptr_eq(
+            &readings.of(Some(headers[0].as_bytes())),
+            &readings.of(Some(headers[0].as_bytes()))
+        ));
+        assert!(readings.of(Some(b"By=g,By=x")).forwarded);
+        let absent = readings.of(None);
+        assert!(!absent.forwarded && absent.change == Change::Keep);
     }
 
     #[test]
