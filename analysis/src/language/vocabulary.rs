@@ -18,8 +18,14 @@ use super::{
 /// Letters that both identities and paths have.
 pub(super) const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
+/// What texts begin with that stand for any other.
+const UNKNOWN: &str = "any";
+
 /// Ways to keep slashes and parameters in one path that are looked at.
 const MAX_KEPT: usize = 500;
+
+/// Places in one text at which they are looked for.
+const MAX_SPLITS: usize = 8;
 
 /// What the accesses of a language write.
 #[derive(Debug, Default)]
@@ -150,8 +156,8 @@ impl NewTexts<'_> {
         }
         let hint = hint.map(|name| name.trim_start_matches('_'));
         let speaking = match hint.filter(|name| !name.is_empty()) {
-            Some(name) => format!("any-{name}"),
-            None => "any".to_owned(),
+            Some(name) => format!("{UNKNOWN}-{name}"),
+            None => UNKNOWN.to_owned(),
         };
         let numbered = (2..100).map(|number| format!("{speaking}{number}"));
         let mut speaking = std::iter::once(speaking.clone()).chain(numbered);
@@ -177,6 +183,27 @@ impl NewTexts<'_> {
     fn is_free(&self, text: &str) -> bool {
         self.vocabulary.is_new(text) && !self.given.values().any(|given| given == text)
     }
+}
+
+/// `text` with `mark` in its unknown part, so that what a pattern has before and behind that
+/// part stays as it is. Where that part is does not show unless it says so: then anywhere.
+fn split(text: &str, mark: char) -> Vec<String> {
+    let places: Vec<usize> = match text.find(UNKNOWN) {
+        Some(at) => vec![at + UNKNOWN.len()],
+        None => text
+            .char_indices()
+            .map(|(at, _)| at)
+            .skip(1)
+            .take(MAX_SPLITS)
+            .collect(),
+    };
+    let split = places
+        .into_iter()
+        .filter_map(|at| text.split_at_checked(at));
+    let split = split.filter(|(_, behind)| !behind.is_empty());
+    split
+        .map(|(before, behind)| format!("{before}{mark}{UNKNOWN}{behind}"))
+        .collect()
 }
 
 impl Texts {
@@ -206,19 +233,21 @@ impl Texts {
         all
     }
 
-    /// The same with one of `marks` behind a text, wherever that stands, or instead of
-    /// some slashes.
+    /// The same with one of `marks` in or behind a text, wherever that stands, or instead
+    /// of some slashes.
     fn marked(&self, marks: &[char]) -> Vec<Self> {
         let mut all = Vec::new();
         for mark in marks {
             for (place, text) in self.path.iter().enumerate() {
                 if !self.path.iter().take(place).any(|before| before == text) {
-                    let mut more = self.clone();
-                    for same in more.path.iter_mut().filter(|same| *same == text) {
-                        same.push(*mark);
-                        same.push_str("any");
+                    let behind = format!("{text}{mark}{UNKNOWN}");
+                    for with in std::iter::once(behind).chain(split(text, *mark)) {
+                        let mut more = self.clone();
+                        for same in more.path.iter_mut().filter(|same| *same == text) {
+                            same.clone_from(&with);
+                        }
+                        all.push(more);
                     }
-                    all.push(more);
                 }
             }
             for count in 2..=self.path.len() {

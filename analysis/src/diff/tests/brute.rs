@@ -346,6 +346,27 @@ proptest! {
     }
 }
 
+/// Whatever stands around a capture, what it may newly hold is told.
+#[test]
+fn what_is_kept_within_a_capture_is_told() {
+    for line in ["GET /{u}a", "GET /a{u}", "GET /a{u}b", "GET /{u}"] {
+        let rules = |keep| Rules {
+            allow: vec![("/a".to_owned(), vec![line.to_owned()])],
+            deny: Vec::new(),
+            mesh_allow: Vec::new(),
+            mesh_deny: Vec::new(),
+            shadow: false,
+            ignore_slash: false,
+            alias: false,
+            keep,
+        };
+        let diff = compare(&built(&rules(false)), &built(&rules(true)), now());
+        let levels = (Level::Refused, Level::Allowed);
+        let told = diff.accesses().any(|access| access.levels == levels);
+        assert!(told, "{line}\n{:#?}", super::lines(&diff));
+    }
+}
+
 /// Requests with what only some services keep in their paths.
 fn kept_point() -> impl Strategy<Value = Point> {
     let segment = select(vec![
