@@ -3,7 +3,7 @@
 mod template;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -119,6 +119,26 @@ impl Envoy {
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         Ok(value.unwrap_or("0").trim().parse()?)
+    }
+
+    /// The serial numbers of the certificates of its own that it shows now, on whatever
+    /// listener and to whatever cluster.
+    ///
+    /// # Errors
+    /// When Envoy does not answer, or has none.
+    pub async fn serial_numbers(&self) -> Result<BTreeSet<String>> {
+        let certificates: Value = serde_json::from_str(&self.admin("/certs").await?)?;
+        let certificates = certificates["certificates"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let chains = certificates.filter_map(|one| one["cert_chain"].as_array());
+        let numbers: BTreeSet<String> = chains
+            .flatten()
+            .filter_map(|own| Some(own["serial_number"].as_str()?.to_owned()))
+            .collect();
+        ensure!(!numbers.is_empty(), "no certificate");
+        Ok(numbers)
     }
 
     /// Tells it to end, and waits until it has; the exit code, or 128 and the signal.
