@@ -1,6 +1,6 @@
 //! Every decision that the worker made by itself, and what the servers' logs have of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use callgate_wire::callgate::v1::{RecordRequest, RecordResponse};
 use prost::Message as _;
@@ -14,8 +14,8 @@ pub(crate) struct Books {
     leased: BTreeSet<String>,
     /// In the log of a server.
     recorded: BTreeSet<String>,
-    /// The last batch that each server took, of each worker and service.
-    taken: BTreeMap<(usize, Vec<u8>, String), u64>,
+    /// The batches that each server took, of each worker and service.
+    taken: BTreeSet<(usize, Vec<u8>, String, u64)>,
     dropped: u64,
 }
 
@@ -38,11 +38,11 @@ impl Books {
     /// A batch is at a server.
     pub(crate) fn record(&mut self, server: usize, message: &[u8]) -> Vec<u8> {
         let batch = RecordRequest::decode(message).unwrap();
-        self.dropped = batch.dropped_allowed + batch.dropped_denied;
-        let last = self.taken.entry((server, batch.worker, batch.service));
-        let last = last.or_default();
-        if batch.sequence > *last {
-            *last = batch.sequence;
+        let dropped = batch.dropped_allowed + batch.dropped_denied;
+        self.dropped = self.dropped.max(dropped);
+        // Some may overtake others; one that is sent again is taken once.
+        let batch_id = (server, batch.worker, batch.service, batch.sequence);
+        if self.taken.insert(batch_id) {
             for decided in batch.decisions {
                 let seen = self.ids.contains(&decided.id) || decided.rechecks.is_some();
                 assert!(seen, "nobody saw {decided:?}");

@@ -135,3 +135,16 @@ fn what_can_be_leased_is() {
     assert_eq!(world.tally.leased_on - leased, 3);
     assert_eq!(world.tally.leased_refusals, 1);
 }
+
+/// A crowd that is decided anew as the proxy ends leaves nothing unrecorded.
+#[test]
+fn a_proxy_ends_while_a_crowd_is_decided_anew() {
+    let callers = Arc::new(Callers::mint());
+    let mut answers = Answers::new(Arc::clone(&callers));
+    let made = Made {
+        caller: 3,
+        callee: 0,
+        what: 4,
+    };
+    run(&mut answers, &callers, &[Op::Crowd(made)]);
+}

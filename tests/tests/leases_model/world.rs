@@ -193,7 +193,8 @@ impl<'a> World<'a> {
         self.wait(time);
     }
 
-    /// The proxy ends, in the middle of everything; then the books are closed.
+    /// The proxy ends, in the middle of everything; then the books are closed. A request
+    /// holds on to its plugin, so that those under way are over first.
     pub(crate) fn finish(&mut self) {
         for what in 0..WHATS.len() {
             let made = Made {
@@ -203,6 +204,8 @@ impl<'a> World<'a> {
             };
             self.call(made, false);
         }
+        let passing: Vec<u32> = self.worker.proxy.passing.keys().copied().collect();
+        passing.into_iter().for_each(|context| self.over(context));
         self.clocks();
         self.worker.end();
         self.send();
