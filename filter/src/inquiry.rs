@@ -59,7 +59,8 @@ impl Inquiry {
         rechecks: Option<&str>,
     ) -> Result<Self, Fault> {
         let config = plugin.config().map_err(|_| Fault::Misconfigured)?;
-        let check = seen.check(host, rechecks).map_err(Fault::Host)?;
+        let check = seen.check(host, rechecks, config.leases());
+        let check = check.map_err(Fault::Host)?;
         let now = host.monotonic_now();
         let inquiry = Self {
             call: CallId(0),
@@ -131,7 +132,7 @@ impl Inquiry {
         self.completions = self.completions.saturating_add(1);
         self.attempts = self.attempts.saturating_sub(1);
         seen.look_for(host, names).map_err(Fault::Host)?;
-        let check = seen.check(host, self.rechecks.as_deref());
+        let check = seen.check(host, self.rechecks.as_deref(), config.leases());
         self.message = check.map_err(Fault::Host)?.encode_to_vec();
         let now = host.monotonic_now();
         self.send(host, config, seen, now)

@@ -8,6 +8,7 @@
 //!  Check {context_extensions: {"callgate.terms": "1"}}                        ──►
 //!       ◄── dynamic_metadata {"callgate": {"terms": "<base 64 of callgate.v1.Terms>"}}
 //!  Check {…: {"callgate.terms": "1", "callgate.rechecks": "01JD8M3Q…"}}       ──►
+//!  Check {…: {"callgate.terms": "1", "callgate.leases": "false"}}             ──►
 //! ```
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
@@ -21,6 +22,9 @@ pub const WANTED: &str = "callgate.terms";
 /// The context extension of a Check for a stream that is open: the id of the decision that
 /// let it in.
 pub const RECHECKS: &str = "callgate.rechecks";
+/// The context extension of a filter that keeps no leases, with the value `false`: then
+/// nobody cuts one, encodes it and reads it for nothing.
+pub const LEASES: &str = "callgate.leases";
 /// The version of [`Terms`] and of all in them. What is decided from another one is
 /// nobody's guess, so it is not decided from.
 pub const VERSION: &str = "1";

@@ -46,6 +46,8 @@ pub(super) struct Call<'a> {
     pub(super) rechecks: Option<&'a str>,
     /// Whether the proxy understands terms.
     pub(super) wants_terms: bool,
+    /// Whether it keeps what they lease.
+    pub(super) keeps_leases: bool,
     /// What the proxy says of its headers; of all of them, if it says nothing.
     looked_for: Option<&'a str>,
     not_utf8: &'a str,
@@ -126,6 +128,7 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             headers,
             rechecks,
             wants_terms: extension(terms::WANTED) == Some(terms::VERSION),
+            keeps_leases: extension(terms::LEASES) != Some("false"),
             looked_for: extension(wanted::LOOKED_FOR),
             not_utf8: extension(wanted::NOT_UTF8).unwrap_or_default(),
         })

@@ -86,7 +86,8 @@ impl Decided<'_> {
             && decision.shadow.is_none()
             && is_leased(decision.reason)
             && self.original.is_none();
-        if ttl == LeaseTtl::OFF || !is_whole || self.candidate_reads_headers() {
+        let is_kept = ttl != LeaseTtl::OFF && self.call.keeps_leases;
+        if !is_kept || !is_whole || self.candidate_reads_headers() {
             return None;
         }
         let service = self.call.service.as_ref();

@@ -782,6 +782,21 @@ fn headers_that_a_decision_reads_are_sent_when_asked_for_and_from_then_on() {
 }
 
 #[test]
+fn a_filter_that_keeps_no_leases_says_so() {
+    let plugin = Rc::new(Plugin::new(br#"{"cluster":"authz","leases":false}"#));
+    let mut host = FakeHost::new();
+    let _ = Exchange::new(plugin).request_headers(&mut host);
+    assert_eq!(
+        told(&host, 0).1,
+        [
+            pair("callgate.headers", ""),
+            pair("callgate.leases", "false"),
+            pair("callgate.terms", "1"),
+        ]
+    );
+}
+
+#[test]
 fn what_one_service_wants_another_is_not_asked_for() {
     let plugin = Rc::new(Plugin::new(br#"{"cluster":"authz"}"#));
     let orders = "spiffe://example.org/ns/shop/sa/orders";

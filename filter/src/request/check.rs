@@ -15,7 +15,7 @@ use crate::{Attribute, Host, HostError};
 
 impl Seen {
     /// The Check for this request; of one that is open, `rechecks` is the id of the
-    /// decision that let it in.
+    /// decision that let it in. `leases` says whether what an answer leases is kept.
     ///
     /// An attribute that the proxy has not is left out, and the server decides
     /// without; one that it fails to read is an error.
@@ -23,6 +23,7 @@ impl Seen {
         &self,
         host: &mut impl Host,
         rechecks: Option<&str>,
+        leases: bool,
     ) -> Result<CheckRequest, HostError> {
         let leaf = host.attribute(Attribute::PeerCertificate)?;
         let protocol = host.attribute(Attribute::Protocol)?;
@@ -39,6 +40,9 @@ impl Seen {
             .collect();
         let mut context_extensions = self.more.tell(&self.kept, &mut headers);
         context_extensions.insert(terms::WANTED.to_owned(), terms::VERSION.to_owned());
+        if !leases {
+            context_extensions.insert(terms::LEASES.to_owned(), "false".to_owned());
+        }
         if let Some(id) = rechecks {
             context_extensions.insert(terms::RECHECKS.to_owned(), id.to_owned());
         }

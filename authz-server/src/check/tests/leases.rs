@@ -154,6 +154,25 @@ fn who_does_not_ask_or_asks_for_others_gets_none() {
 }
 
 #[test]
+fn who_keeps_no_leases_gets_terms_without_one() {
+    let root = Authority::root("root");
+    let leaf = root.leaf(|_| {});
+    let gate = Gate::new(&root);
+    let mut check = ask_for_terms(Some(&leaf), ORDERS, "GET /orders");
+    let with = terms_of(&gate.check(&check)).unwrap();
+    extensions(&mut check).insert(terms::LEASES.to_owned(), "false".to_owned());
+    let without = terms_of(&gate.check(&check)).unwrap();
+    assert!(with.lease.is_some());
+    assert_eq!(
+        without,
+        Terms {
+            lease: None,
+            ..with
+        }
+    );
+}
+
+#[test]
 fn nothing_is_said_of_who_proves_nothing() {
     let root = Authority::root("root");
     let gate = Gate::new(&root);
