@@ -178,22 +178,34 @@ impl Contexts {
         }
     }
 
-    /// A context is gone, a request or a plugin.
-    pub fn deleted<H: Root>(&mut self, context: u32, host: &mut H) {
-        if let Some(mut exchange) = self.exchanges.remove(&context) {
-            if let Some(call) = exchange.call() {
-                self.errands.remove(&call);
-            }
-            exchange.ended(host);
-            // A place for another; the next tick gives it away.
-            self.streams.over(context);
+    /// A context ends, a request or a plugin. False for a plugin that has decisions left to
+    /// hand over: [`Root::done`] follows when it has.
+    pub fn done<H: Root>(&mut self, context: u32, host: &mut H) -> bool {
+        if self.request_ended(context, host) {
+            return true;
         }
         let plugin = self.plugins.remove(&context);
         let former = self.former.extract_if(.., |(root, _)| *root == context);
         let former: Vec<_> = former.map(|(_, plugin)| plugin).collect();
         for plugin in plugin.into_iter().chain(former) {
             self.close_watches(&plugin, host);
+            self.send_last_records(context, &plugin, host);
         }
+        !self.ending.contains_key(&context)
+    }
+
+    /// Whether there was such a request, of which nothing is left.
+    fn request_ended<H: Root>(&mut self, context: u32, host: &mut H) -> bool {
+        let Some(mut exchange) = self.exchanges.remove(&context) else {
+            return false;
+        };
+        if let Some(call) = exchange.call() {
+            self.errands.remove(&call);
+        }
+        exchange.ended(host);
+        // A place for another; the next tick gives it away.
+        self.streams.over(context);
+        true
     }
 
     fn close_watches<H: Root>(&mut self, plugin: &Plugin, host: &mut H) {
@@ -215,7 +227,7 @@ impl Contexts {
             return;
         };
         if host.act_for(context).is_err() {
-            self.deleted(context, host);
+            self.request_ended(context, host);
             return;
         }
         if let Some(exchange) = self.exchanges.get_mut(&context) {

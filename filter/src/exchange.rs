@@ -25,11 +25,11 @@ use callgate_wire::headers;
 
 use self::open::{Next, Open};
 use crate::{
-    Allow, Answer, Attribute, CallId, Counter, Edit, Flow, Host, Level, Plugin, Reply, Section,
+    Allow, Answer, CallId, Counter, Edit, Flow, Host, Level, Plugin, Reply, Section,
     answer::{Terms, timestamp},
     id::DecisionId,
     inquiry::Inquiry,
-    lease::{self, Fingerprint},
+    lease::Fingerprint,
     leased::{self, Ground, Leased},
     refusal::Fault,
     request::Seen,
@@ -58,7 +58,6 @@ enum State {
 struct Asking {
     inquiry: Inquiry,
     seen: Seen,
-    leaf: Option<Fingerprint>,
 }
 
 /// What a lease says of a request.
@@ -158,13 +157,9 @@ impl Exchange {
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking(asking) => {
-                let Asking {
-                    inquiry,
-                    seen,
-                    leaf,
-                } = *asking;
+                let Asking { inquiry, seen } = *asking;
                 let inquiry = inquiry.again(host, &self.plugin, &seen, grpc_status);
-                let step = self.wait(host, inquiry, seen, leaf);
+                let step = self.wait(host, inquiry, seen);
                 resume(host, &step);
             }
             State::Open(mut open) => {
@@ -229,48 +224,32 @@ impl Exchange {
         if seen.trap() {
             std::process::abort();
         }
-        let leaf = match self.prepare(host, &seen) {
-            Ok(leaf) => leaf,
-            Err(fault) => return self.refuse(host, seen.is_grpc(), &fault),
-        };
-        if let Some(leaf) = &leaf {
+        if let Err(fault) = self.prepare(host, &seen) {
+            return self.refuse(host, seen.is_grpc(), &fault);
+        }
+        if let Some(leaf) = seen.leaf() {
             match self.by_lease(host, &seen, leaf) {
                 ByLease::GoesOn(id, keep_overrides, ground) => {
-                    return self.open(Open::new(
-                        seen,
-                        Some(*leaf),
-                        keep_overrides,
-                        Some(id),
-                        ground,
-                    ));
+                    return self.open(Open::new(seen, keep_overrides, Some(id), ground));
                 }
                 ByLease::Stops(step) => return step,
                 ByLease::Asks => host.count(Counter::LeaseMiss),
             }
         }
         let inquiry = Inquiry::begin(host, &self.plugin, &seen, None);
-        self.wait(host, inquiry, seen, leaf)
+        self.wait(host, inquiry, seen)
     }
 
-    /// Cleans the request, and says by which certificate it may be decided here.
-    fn prepare<H: Host>(&self, host: &mut H, seen: &Seen) -> Result<Option<Fingerprint>, Fault> {
-        let config = self.plugin.config().map_err(|_| Fault::Misconfigured)?;
-        for name in seen.forged() {
-            host.remove(Section::Headers, name).map_err(Fault::Host)?;
-        }
-        self.plugin.watches().want(seen.callee().name());
-        if !config.leases() {
-            return Ok(None);
-        }
-        let leaf = host.attribute(Attribute::PeerFingerprint);
-        let leaf = leaf.map_err(Fault::Host)?;
-        Ok(leaf.and_then(|leaf| lease::fingerprint(&leaf)))
+    /// Cleans the request.
+    fn prepare<H: Host>(&self, host: &mut H, seen: &Seen) -> Result<(), Fault> {
+        self.plugin.config().map_err(|_| Fault::Misconfigured)?;
+        let mut forged = seen.forged();
+        forged.try_for_each(|name| host.remove(Section::Headers, name).map_err(Fault::Host))
     }
 
     /// Does what a lease decides, if one does.
     fn by_lease<H: Host>(&self, host: &mut H, seen: &Seen, leaf: &Fingerprint) -> ByLease {
-        let client_cert = self.plugin.client_cert(seen);
-        match leased::decide(host, &self.plugin, seen, &client_cert, leaf, None) {
+        match leased::decide(host, &self.plugin, seen, leaf, None) {
             None => ByLease::Asks,
             Some(Leased::Refused { reply, reason }) => {
                 host.count(Counter::LeaseHit);
@@ -285,7 +264,7 @@ impl Exchange {
             }) => {
                 host.count(Counter::LeaseHit);
                 let names = (lease.caller().as_str(), id.as_str());
-                let named = name_caller(host, seen, &client_cert.change, keep_overrides, names);
+                let named = name_caller(host, seen, keep_overrides, names);
                 if let Err(error) = named {
                     let fault = Fault::Host(error);
                     return ByLease::Stops(self.refuse(host, seen.is_grpc(), &fault));
@@ -298,71 +277,47 @@ impl Exchange {
 
     /// Does what the server decided.
     fn decided<H: Host>(&mut self, host: &mut H, asking: Asking, message: &[u8]) -> Step {
-        let Asking {
-            inquiry,
-            mut seen,
-            leaf,
-        } = asking;
+        let Asking { inquiry, mut seen } = asking;
         match Answer::parse(message) {
             Ok(Answer::Allow(allow)) => {
                 let terms = allow.terms.as_ref();
-                keep_lease(host, &self.plugin, &seen, leaf.as_ref(), terms, &inquiry);
+                keep_lease(host, &self.plugin, &seen, terms, &inquiry);
                 let ground = Ground::of(terms, |decided_at| inquiry.clocks(decided_at));
-                self.go_on(host, seen, leaf, &allow, ground)
+                self.go_on(host, seen, &allow, ground)
             }
             Ok(Answer::Deny(deny)) => {
                 let terms = deny.terms.as_ref();
-                keep_lease(host, &self.plugin, &seen, leaf.as_ref(), terms, &inquiry);
+                keep_lease(host, &self.plugin, &seen, terms, &inquiry);
                 host.count(deny.reason.map_or(Counter::DeniedOther, Counter::Outcome));
                 send(host, &deny.reply)
             }
             Ok(Answer::Incomplete(names)) => {
                 let inquiry = inquiry.complete(host, &self.plugin, &mut seen, names);
-                self.wait(host, inquiry, seen, leaf)
+                self.wait(host, inquiry, seen)
             }
             Err(fault) => self.refuse(host, seen.is_grpc(), &Fault::Answer(fault)),
         }
     }
 
     /// The request waits for its answer, unless nobody could be asked.
-    fn wait<H: Host>(
-        &mut self,
-        host: &mut H,
-        inquiry: Result<Inquiry, Fault>,
-        seen: Seen,
-        leaf: Option<Fingerprint>,
-    ) -> Step {
+    fn wait<H: Host>(&mut self, host: &mut H, inquiry: Result<Inquiry, Fault>, seen: Seen) -> Step {
         match inquiry {
             Ok(inquiry) => {
-                self.state = State::Asking(Box::new(Asking {
-                    inquiry,
-                    seen,
-                    leaf,
-                }));
+                self.state = State::Asking(Box::new(Asking { inquiry, seen }));
                 Step::Wait
             }
-            Err(fault) if self.plugin.lets_pass(&fault) => {
-                self.go_on_in_danger(host, seen, leaf, &fault)
-            }
+            Err(fault) if self.plugin.lets_pass(&fault) => self.go_on_in_danger(host, seen, &fault),
             Err(fault) => self.refuse(host, seen.is_grpc(), &fault),
         }
     }
 
-    fn go_on<H: Host>(
-        &mut self,
-        host: &mut H,
-        seen: Seen,
-        leaf: Option<Fingerprint>,
-        allow: &Allow,
-        ground: Ground,
-    ) -> Step {
+    fn go_on<H: Host>(&mut self, host: &mut H, seen: Seen, allow: &Allow, ground: Ground) -> Step {
         if let Err(error) = rewrite(host, &seen, allow) {
             return self.refuse(host, seen.is_grpc(), &Fault::Host(error));
         }
         host.count(Counter::Outcome(Reason::Allow));
         self.open(Open::new(
             seen,
-            leaf,
             allow.keep_overrides,
             decision_id(allow),
             ground,
@@ -370,13 +325,7 @@ impl Exchange {
     }
 
     /// `danger_allow_on_error`: on, but as nobody, since nobody verified the caller.
-    fn go_on_in_danger<H: Host>(
-        &mut self,
-        host: &mut H,
-        seen: Seen,
-        leaf: Option<Fingerprint>,
-        fault: &Fault,
-    ) -> Step {
+    fn go_on_in_danger<H: Host>(&mut self, host: &mut H, seen: Seen, fault: &Fault) -> Step {
         if let Err(error) = rewrite(host, &seen, &Allow::default()) {
             return self.refuse(host, seen.is_grpc(), &Fault::Host(error));
         }
@@ -385,7 +334,7 @@ impl Exchange {
         let reason = fault.reason();
         let line = format!("{reason}, let through by danger_allow_on_error: {fault}");
         self.plugin.warn(host, &line);
-        self.open(Open::new(seen, leaf, false, None, Ground::NONE))
+        self.open(Open::new(seen, false, None, Ground::NONE))
     }
 
     fn open(&mut self, open: Open) -> Step {
@@ -430,11 +379,10 @@ fn keep_lease<H: Host>(
     host: &mut H,
     plugin: &Plugin,
     seen: &Seen,
-    leaf: Option<&Fingerprint>,
     terms: Option<&Terms>,
     inquiry: &Inquiry,
 ) {
-    let (Some(leaf), Some(terms)) = (leaf, terms) else {
+    let (Some(leaf), Some(terms)) = (seen.leaf(), terms) else {
         return;
     };
     let callee = seen.callee();

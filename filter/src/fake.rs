@@ -19,9 +19,13 @@ pub(crate) struct Sent {
 pub(crate) struct FakeHost {
     pub(crate) headers: Fields,
     pub(crate) trailers: Fields,
+    /// The connection's number; without one nothing of it is remembered.
+    pub(crate) connection: Option<Vec<u8>>,
     pub(crate) leaf: Option<Vec<u8>>,
     pub(crate) fingerprint: Option<Vec<u8>>,
     pub(crate) callee: Option<Vec<u8>>,
+    /// Attributes that were asked for.
+    pub(crate) asked: Vec<Attribute>,
     pub(crate) now: Duration,
     pub(crate) wall: Duration,
     pub(crate) random: [u8; 16],
@@ -51,6 +55,7 @@ impl FakeHost {
     /// A caller with a certificate, and a plain request.
     pub(crate) fn new() -> Self {
         let mut host = Self {
+            connection: Some(vec![1; 8]),
             leaf: Some(b"-----BEGIN CERTIFICATE-----".to_vec()),
             fingerprint: Some(vec![b'a'; 64]),
             callee: Some(b"spiffe://example.org/ns/shop/sa/orders".to_vec()),
@@ -104,7 +109,9 @@ impl FakeHost {
 impl Host for FakeHost {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         self.works("attribute")?;
+        self.asked.push(attribute);
         Ok(match attribute {
+            Attribute::ConnectionId => self.connection.clone(),
             Attribute::PeerCertificate => self.leaf.clone(),
             Attribute::PeerFingerprint => self.fingerprint.clone(),
             Attribute::LocalUriSan => self.callee.clone(),

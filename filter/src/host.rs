@@ -138,6 +138,9 @@ pub trait Root: Host {
 /// What the filter reads of a connection or request besides its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribute {
+    /// The proxy's number of the connection from downstream, in eight bytes: no other
+    /// connection has it as long as the proxy lives.
+    ConnectionId,
     /// The caller's leaf certificate, PEM. None when it showed none.
     PeerCertificate,
     /// The SHA-256 of that leaf, in hex.

@@ -11,7 +11,7 @@ use crate::{
     lease::{Fingerprint, Lease},
     ledger::Noted,
     refusal,
-    request::{Line, Reading, Seen},
+    request::{Line, Seen},
 };
 
 /// A decision by a lease; it is recorded.
@@ -69,7 +69,6 @@ pub(crate) fn decide<H: Host>(
     host: &mut H,
     plugin: &Plugin,
     seen: &Seen,
-    client_cert: &Reading,
     leaf: &Fingerprint,
     rechecks: Option<&str>,
 ) -> Option<Leased> {
@@ -78,7 +77,7 @@ pub(crate) fn decide<H: Host>(
     let announced = plugin.watches().standing(callee.name(), now);
     let lease = callee.lease(announced, leaf, now)?;
     let (revision, line) = (announced?, seen.line()?);
-    if client_cert.forwarded {
+    if seen.client_cert().is_forwarded() {
         return None;
     }
     let time = lease.clocks().now(now, host.wall_now());

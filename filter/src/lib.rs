@@ -24,6 +24,7 @@
 //! | Checks for a request | 2, within `timeout` | |
 //! | `Chain` hint | 16 KiB | four certificates |
 //! | `traceparent` | 256 bytes | version 00 has 55 |
+//! | connections remembered | 1,024 for a plugin | who is at either end, and a header that is the same each time |
 //! | leases | 4,096 and 4 MiB for a plugin; 4 certificates of a caller; an hour | half of what a worker may take |
 //! | request line that a lease decides | 16 KiB with `upgrade` and `content-type`, UTF-8 | its record waits in memory |
 //! | records that wait | 1 MiB for a callee; batches of 64 KiB or 200 ms | refusals are kept longest |
@@ -40,6 +41,8 @@
 //! # What it needs of the proxy
 //!
 //! - Envoy 1.40 or what speaks its proxy-wasm ABI 0.2.1; `failure_policy: FAIL_RELOAD`.
+//! - `connection.id`, given once in the proxy's life; without it, the connection is asked
+//!   about at each request.
 //! - An HTTP/2 cluster for the server, named in the configuration.
 //! - `forward_client_cert_details: SANITIZE_SET`, with `chain` where leaves do not chain
 //!   to the bundle by themselves: under another setting the hints are the caller's own
@@ -61,6 +64,7 @@
 mod abi;
 mod callee;
 mod config;
+mod connection;
 mod contexts;
 mod counter;
 mod exchange;

@@ -7,13 +7,14 @@ use std::{
 };
 
 use crate::{
-    CallId, Config, ConfigError, Host, Level, Root,
+    Attribute, CallId, Config, ConfigError, Host, HostError, Level, Root,
     callee::Callee,
+    connection::{Connection, ConnectionId, Connections},
     contexts::TICK,
     id::DecisionIds,
-    lease::{ROOM, make_room},
+    lease::{self, Fingerprint, ROOM, make_room},
     refusal::Fault,
-    request::{Reading, Readings, Seen},
+    request::text,
     watch::{MAX_CALLEES, News, Watches},
 };
 
@@ -31,7 +32,7 @@ pub struct Plugin {
     /// Names this plugin, while it lives, to whom it sends records.
     worker: Cell<Option<[u8; 16]>>,
     callees: RefCell<Vec<Rc<Callee>>>,
-    client_certs: RefCell<Readings>,
+    connections: RefCell<Connections>,
     watches: RefCell<Watches>,
     /// Whether the host calls it from time to time.
     ticks: Cell<bool>,
@@ -49,7 +50,7 @@ impl Plugin {
             ids: DecisionIds::default(),
             worker: Cell::default(),
             callees: RefCell::default(),
-            client_certs: RefCell::default(),
+            connections: RefCell::default(),
             watches: RefCell::new(Watches::new(max_stale)),
             ticks: Cell::new(false),
         }
@@ -68,7 +69,41 @@ impl Plugin {
         &self.ids
     }
 
-    /// What is known of a service. Beyond [`MAX_CALLEES`], nothing is remembered of more.
+    /// The connection of the current request.
+    ///
+    /// # Errors
+    /// When the proxy fails to say what there is to know of it.
+    pub(crate) fn connection(&self, host: &mut impl Host) -> Result<Rc<Connection>, HostError> {
+        let id = host.attribute(Attribute::ConnectionId)?;
+        let id = id.and_then(|id| ConnectionId::try_from(id).ok());
+        let known = id.and_then(|id| self.connections.borrow().find(&id));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let callee = host.attribute(Attribute::LocalUriSan)?;
+        let callee = self.callee(host, &text(&callee.unwrap_or_default()));
+        let leaf = self.leaf(host)?;
+        let connection = Rc::new(Connection::new(Rc::clone(&callee), leaf));
+        if let Some(id) = id
+            && self.remembers(&callee)
+        {
+            let mut connections = self.connections.borrow_mut();
+            connections.add(id, Rc::clone(&connection));
+        }
+        Ok(connection)
+    }
+
+    /// The caller's certificate, where leases are kept.
+    fn leaf(&self, host: &mut impl Host) -> Result<Option<Fingerprint>, HostError> {
+        if !self.config.as_ref().is_ok_and(Config::leases) {
+            return Ok(None);
+        }
+        let leaf = host.attribute(Attribute::PeerFingerprint)?;
+        Ok(leaf.and_then(|leaf| lease::fingerprint(&leaf)))
+    }
+
+    /// What is known of a service, which is watched from now on. Beyond [`MAX_CALLEES`],
+    /// nothing is remembered of more.
     pub(crate) fn callee(&self, host: &mut impl Host, name: &str) -> Rc<Callee> {
         let mut callees = self.callees.borrow_mut();
         if let Some(known) = callees.iter().find(|callee| callee.name() == name) {
@@ -79,13 +114,14 @@ impl Plugin {
         let callee = Rc::new(Callee::new(name, worker));
         if callees.len() < MAX_CALLEES {
             callees.push(Rc::clone(&callee));
+            self.watches().want(name);
         }
         callee
     }
 
-    /// What the client certificate's header of a request comes to.
-    pub(crate) fn client_cert(&self, seen: &Seen) -> Rc<Reading> {
-        self.client_certs.borrow_mut().of(seen.client_cert_text())
+    fn remembers(&self, callee: &Rc<Callee>) -> bool {
+        let callees = self.callees.borrow();
+        callees.iter().any(|known| Rc::ptr_eq(known, callee))
     }
 
     /// Every service about which something is remembered.
@@ -235,6 +271,87 @@ impl LineBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::FakeHost;
+
+    const LEAF: &str = "-----BEGIN CERTIFICATE-----";
+
+    #[test]
+    fn of_a_connection_the_proxy_is_asked_once() {
+        let plugin = Plugin::new(br#"{"cluster":"authz"}"#);
+        let mut host = FakeHost::new();
+        let first = plugin.connection(&mut host).unwrap();
+        let all = [
+            Attribute::ConnectionId,
+            Attribute::LocalUriSan,
+            Attribute::PeerFingerprint,
+        ];
+        assert_eq!(host.asked, all);
+        assert_eq!(first.leaf(), Some(&[0xaa; 32]));
+        let again = plugin.connection(&mut host).unwrap();
+        assert!(Rc::ptr_eq(&first, &again));
+        assert_eq!(host.asked.split_off(3), [Attribute::ConnectionId]);
+        for _ in 0..2 {
+            assert_eq!(first.certificate(&mut host).unwrap(), LEAF);
+        }
+        assert_eq!(host.asked.split_off(3), [Attribute::PeerCertificate]);
+        // Somebody else, who comes by another.
+        host.connection = Some(vec![2; 8]);
+        host.fingerprint = Some(vec![b'b'; 64]);
+        host.callee = Some(b"spiffe://example.org/other".to_vec());
+        let other = plugin.connection(&mut host).unwrap();
+        assert_eq!(other.leaf(), Some(&[0xbb; 32]));
+        assert_eq!(other.callee().name(), "spiffe://example.org/other");
+        assert_eq!(
+            first.callee().name(),
+            "spiffe://example.org/ns/shop/sa/orders"
+        );
+    }
+
+    #[test]
+    fn of_a_connection_without_a_number_it_is_asked_each_time() {
+        let plugin = Plugin::new(br#"{"cluster":"authz"}"#);
+        let mut host = FakeHost::new();
+        for number in [None, Some(vec![]), Some(vec![1; 9])] {
+            host.connection = number;
+            for leaf in [b'a', b'b'] {
+                host.fingerprint = Some(vec![leaf; 64]);
+                let connection = plugin.connection(&mut host).unwrap();
+                assert_eq!(
+                    connection.leaf().map(|it| it[0]),
+                    Some((leaf - b'a') * 17 + 0xaa)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_fails_to_say_is_not_remembered() {
+        let plugin = Plugin::new(br#"{"cluster":"authz"}"#);
+        let mut host = FakeHost::new();
+        host.broken.push("attribute");
+        assert!(plugin.connection(&mut host).is_err());
+        host.broken.clear();
+        let connection = plugin.connection(&mut host).unwrap();
+        host.broken.push("attribute");
+        assert!(connection.certificate(&mut host).is_err());
+        host.broken.clear();
+        assert_eq!(connection.certificate(&mut host).unwrap(), LEAF);
+    }
+
+    /// What is known of such a service is not recorded, so nothing may be decided by it.
+    #[test]
+    fn a_connection_to_one_service_too_many_is_not_remembered() {
+        let plugin = Plugin::new(br#"{"cluster":"authz"}"#);
+        let mut host = FakeHost::new();
+        for number in 0..=MAX_CALLEES {
+            host.connection = Some(u64::try_from(number).unwrap().to_le_bytes().to_vec());
+            host.callee = Some(format!("spiffe://example.org/{number}").into_bytes());
+            let first = plugin.connection(&mut host).unwrap();
+            let again = plugin.connection(&mut host).unwrap();
+            assert_eq!(Rc::ptr_eq(&first, &again), number < MAX_CALLEES);
+        }
+        assert_eq!(plugin.callees().len(), MAX_CALLEES);
+    }
 
     #[test]
     fn lines_are_bounded_and_what_is_left_out_is_said() {

@@ -11,11 +11,11 @@ use std::{borrow::Cow, rc::Rc};
 
 use callgate_wire::{headers, problem};
 
-pub(crate) use self::client_cert::{Change, ClientCert, Reading, Readings};
+pub(crate) use self::client_cert::{Change, ClientCert};
 use self::kept::{Kept, Piece};
 use crate::{
-    Attribute, Host, HostError, Plugin, Section,
-    callee::{Callee, Names},
+    Callee, Host, HostError, Plugin, Section, callee::Names, connection::Connection,
+    lease::Fingerprint,
 };
 
 /// The longest `traceparent` (version 00 has 55 bytes; later ones may be longer).
@@ -31,7 +31,7 @@ const MAX_LINE: usize = 16 * 1024;
 /// One request, as far as the filter cares.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    callee: Rc<Callee>,
+    connection: Rc<Connection>,
     kept: Kept,
     method: Piece,
     path: Piece,
@@ -41,7 +41,7 @@ pub(crate) struct Seen {
     content_type: Option<Piece>,
     upgrade: Option<Piece>,
     traceparent: Option<Piece>,
-    client_cert: Option<Piece>,
+    client_cert: Rc<ClientCert>,
     /// Names that only Callgate or the proxy may set.
     forged: Vec<Piece>,
     /// Names by which the service could be told another method or URL.
@@ -85,14 +85,21 @@ impl Seen {
     ///
     /// `plugin` knows which headers decisions about a callee read besides.
     pub(crate) fn read(host: &mut impl Host, plugin: &Plugin) -> Result<Self, Unseen> {
-        let callee = host.attribute(Attribute::LocalUriSan);
-        let (callee, failure) = match callee {
-            Ok(name) => (plugin.callee(host, &text(&name.unwrap_or_default())), None),
+        let (connection, failure) = match plugin.connection(host) {
+            Ok(connection) => (connection, None),
             // Told when it is known whom the refusal is for.
-            Err(error) => (Rc::new(Callee::new("", [0; 16])), Some(error)),
+            Err(error) => (Rc::new(Connection::unknown()), Some(error)),
         };
-        let mut seen = Self::new(callee);
-        let shown = host.fields(Section::Headers, &mut |name, value| seen.note(name, value));
+        let mut seen = Self::new(connection);
+        let mut client_cert = Shown::Nothing;
+        let shown = host.fields(Section::Headers, &mut |name, value| {
+            if name == headers::CLIENT_CERT.as_bytes() {
+                client_cert.add(&seen.connection, value);
+            } else {
+                seen.note(name, value);
+            }
+        });
+        seen.client_cert = client_cert.read(&seen.connection);
         match shown.err().or(failure) {
             None => Ok(seen),
             Some(error) => Err(Unseen {
@@ -102,13 +109,13 @@ impl Seen {
         }
     }
 
-    fn new(callee: Rc<Callee>) -> Self {
+    fn new(connection: Rc<Connection>) -> Self {
         let more = More {
-            names: callee.wanted(),
+            names: connection.callee().wanted(),
             found: Vec::new(),
         };
         Self {
-            callee,
+            connection,
             kept: Kept::new(),
             method: Piece::EMPTY,
             path: Piece::EMPTY,
@@ -118,7 +125,7 @@ impl Seen {
             content_type: None,
             upgrade: None,
             traceparent: None,
-            client_cert: None,
+            client_cert: Rc::default(),
             forged: Vec::new(),
             overrides: Vec::new(),
             more,
@@ -139,9 +146,6 @@ impl Seen {
             b"content-type" => self.content_type = Some(kept.join(self.content_type, value)),
             b"upgrade" => self.upgrade = Some(kept.join(self.upgrade, value)),
             b"traceparent" => self.traceparent = Some(kept.join(self.traceparent, value)),
-            b"x-forwarded-client-cert" => {
-                self.client_cert = Some(kept.join(self.client_cert, value));
-            }
             #[cfg(feature = "test-trap")]
             b"x-test-trap" => self.trap |= value == b"1",
             _ if headers::is_callgate(name) || headers::is_client_cert(name) => {
@@ -160,7 +164,12 @@ impl Seen {
 
     /// The service that is called.
     pub(crate) fn callee(&self) -> &Callee {
-        &self.callee
+        self.connection.callee()
+    }
+
+    /// The caller's certificate, if the request may be decided by it here.
+    pub(crate) fn leaf(&self) -> Option<&Fingerprint> {
+        self.connection.leaf()
     }
 
     /// Names that only Callgate or the proxy may set; removed before anything is decided.
@@ -187,14 +196,9 @@ impl Seen {
         std::str::from_utf8(value).ok().filter(|_| sendable)
     }
 
-    /// `x-forwarded-client-cert`, as it came.
-    pub(crate) fn client_cert(&self) -> ClientCert<'_> {
-        ClientCert::read(self.client_cert_text())
-    }
-
-    /// The same, as bytes.
-    pub(crate) fn client_cert_text(&self) -> Option<&[u8]> {
-        self.client_cert.map(|value| self.kept.get(value))
+    /// `x-forwarded-client-cert`.
+    pub(crate) fn client_cert(&self) -> &ClientCert {
+        &self.client_cert
     }
 
     /// What a lease is asked about; None if it is not all text, or too long.
@@ -250,6 +254,45 @@ impl More {
     }
 }
 
+/// `x-forwarded-client-cert` while a request is looked at.
+#[derive(Clone, Debug)]
+enum Shown {
+    Nothing,
+    /// What the connection had before.
+    Known(Rc<ClientCert>),
+    /// Another text, or several.
+    New(Vec<u8>),
+}
+
+impl Shown {
+    /// Repeated ones are one, joined with `,` (RFC 9110 section 5.3).
+    fn add(&mut self, connection: &Connection, value: &[u8]) {
+        let known = |known: &ClientCert| known.text().unwrap_or_default().to_vec();
+        let mut all = match std::mem::replace(self, Self::Nothing) {
+            Self::Nothing => {
+                *self = match connection.knows(value) {
+                    Some(known) => Self::Known(known),
+                    None => Self::New(value.to_vec()),
+                };
+                return;
+            }
+            Self::Known(before) => known(&before),
+            Self::New(before) => before,
+        };
+        all.push(b',');
+        all.extend_from_slice(value);
+        *self = Self::New(all);
+    }
+
+    fn read(self, connection: &Connection) -> Rc<ClientCert> {
+        match self {
+            Self::Nothing => Rc::default(),
+            Self::Known(known) => known,
+            Self::New(text) => connection.read(text),
+        }
+    }
+}
+
 /// At most `most` bytes of a text.
 fn beginning(text: &str, most: usize) -> &str {
     let ends = (0..=most.min(text.len())).rev();
@@ -259,7 +302,7 @@ fn beginning(text: &str, most: usize) -> &str {
 
 /// The text of some bytes. Bytes that are not UTF-8 become `%XX`, which the server
 /// takes for what it is: never the same as text that has them plain.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

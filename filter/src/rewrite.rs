@@ -10,42 +10,30 @@ use crate::{
 /// What changes in the headers of a request that goes on: what the caller may not
 /// send goes first, so that the answer has the last word.
 pub(crate) fn rewrite<H: Host>(host: &mut H, seen: &Seen, allow: &Allow) -> Result<(), HostError> {
-    clean(
-        host,
-        seen,
-        &seen.client_cert().change(),
-        allow.keep_overrides,
-    )?;
+    clean(host, seen, allow.keep_overrides)?;
     allow.edits.iter().try_for_each(|edit| apply(host, edit))
 }
 
-/// The same for a request that a lease lets go on. `client_cert` is what becomes of that
-/// header.
+/// The same for a request that a lease lets go on.
 pub(crate) fn name_caller<H: Host>(
     host: &mut H,
     seen: &Seen,
-    client_cert: &Change,
     keep_overrides: bool,
     (caller, decision): (&str, &str),
 ) -> Result<(), HostError> {
-    clean(host, seen, client_cert, keep_overrides)?;
+    clean(host, seen, keep_overrides)?;
     host.set_header(headers::CALLER.as_bytes(), caller.as_bytes())?;
     host.set_header(headers::DECISION.as_bytes(), decision.as_bytes())
 }
 
-fn clean<H: Host>(
-    host: &mut H,
-    seen: &Seen,
-    client_cert: &Change,
-    keep_overrides: bool,
-) -> Result<(), HostError> {
+fn clean<H: Host>(host: &mut H, seen: &Seen, keep_overrides: bool) -> Result<(), HostError> {
     if !keep_overrides {
         for name in seen.overrides() {
             host.remove(Section::Headers, name)?;
         }
     }
     let name = headers::CLIENT_CERT.as_bytes();
-    match client_cert {
+    match seen.client_cert().change() {
         Change::Keep => Ok(()),
         Change::Replace(value) => host.set_header(name, value.as_bytes()),
         Change::Remove => host.remove(Section::Headers, name),

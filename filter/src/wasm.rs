@@ -129,10 +129,6 @@ pub(crate) fn done(context: u32) -> bool {
     with(true, |contexts| contexts.done(context, &mut Envoy))
 }
 
-pub(crate) fn deleted(context: u32) {
-    with((), |contexts| contexts.deleted(context, &mut Envoy));
-}
-
 /// Once a VM, however many plugins there are in it.
 fn define_metrics() {
     METRICS.with(|metrics| {
@@ -154,6 +150,7 @@ struct Envoy;
 impl Host for Envoy {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         abi::property(match attribute {
+            Attribute::ConnectionId => b"connection\0id",
             Attribute::PeerCertificate => b"connection\0peer_certificate",
             Attribute::PeerFingerprint => b"connection\0sha256_peer_certificate_digest",
             Attribute::LocalUriSan => b"connection\0uri_san_local_certificate",

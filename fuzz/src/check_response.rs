@@ -154,6 +154,7 @@ impl Proxy {
 impl Host for Proxy {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         Ok(Some(match attribute {
+            Attribute::ConnectionId => vec![1; 8],
             Attribute::PeerFingerprint => vec![b'a'; 64],
             Attribute::PeerCertificate => b"-----BEGIN CERTIFICATE-----".to_vec(),
             Attribute::LocalUriSan => b"spiffe://example.org/ns/shop/sa/orders".to_vec(),

@@ -21,7 +21,7 @@ use callgate_wire::{
     google::rpc::Status,
     headers,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 const ORDERS: &str = "/ns/shop/sa/orders";
 const CHECKOUT: &str = "/ns/shop/sa/checkout";

@@ -75,14 +75,9 @@ pub(crate) extern "C" fn proxy_on_grpc_close(_plugin: u32, call: u32, grpc_statu
     crate::wasm::grpc_close(call, grpc_status);
 }
 
-/// A context is about to end; 0 if it has something left to do, and calls `proxy_done` then.
+/// A context ends; 0 if it has something left to do, and calls `proxy_done` then. Nothing is
+/// left to do when it is deleted, so that `proxy_on_delete` is not exported.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(context: u32) -> u32 {
     u32::from(crate::wasm::done(context))
-}
-
-/// A context is gone.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_delete(context: u32) {
-    crate::wasm::deleted(context);
 }

@@ -36,7 +36,7 @@ impl Contexts {
                 continue;
             }
             if host.act_for(context).is_err() {
-                self.deleted(context, host);
+                self.request_ended(context, host);
                 continue;
             }
             exchange.recheck(host);

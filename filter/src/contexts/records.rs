@@ -15,20 +15,8 @@ const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 const UNAVAILABLE: u32 = 14;
 
 impl Contexts {
-    /// A context is about to end. False for a plugin that has decisions left to hand over:
-    /// [`Root::done`] follows when it has.
-    pub fn done<H: Root>(&mut self, context: u32, host: &mut H) -> bool {
-        let former = self.former.iter().filter(|(root, _)| *root == context);
-        let former = former.map(|(_, plugin)| plugin);
-        let plugins = self.plugins.get(&context).into_iter().chain(former);
-        let plugins: Vec<_> = plugins.map(Rc::clone).collect();
-        for plugin in plugins {
-            self.send_last_records(context, &plugin, host);
-        }
-        !self.ending.contains_key(&context)
-    }
-
-    fn send_last_records<H: Root>(&mut self, root: u32, plugin: &Plugin, host: &mut H) {
+    /// Sends all that is left of a plugin that ends.
+    pub(super) fn send_last_records<H: Root>(&mut self, root: u32, plugin: &Plugin, host: &mut H) {
         let Ok(config) = plugin.config() else {
             return;
         };

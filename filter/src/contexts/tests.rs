@@ -69,7 +69,7 @@ fn a_request_that_is_gone_leaves_nothing_behind() {
     let mut host = FakeHost::new();
     contexts.created(5, ROOT);
     let _ = contexts.request_headers(5, &mut host);
-    contexts.deleted(5, &mut host);
+    assert!(contexts.done(5, &mut host));
     assert_eq!(host.cancelled, [CallId(1)]);
     assert!(contexts.exchanges.is_empty() && !contexts.awaits(CallId(1)));
     contexts.answered(CallId(1), &mut host, &allow());
@@ -82,7 +82,7 @@ fn numbers_that_nobody_knows_open_nothing() {
     let mut host = FakeHost::new();
     contexts.answered(CallId(9), &mut host, &allow());
     contexts.failed(CallId(9), &mut host, 14);
-    contexts.deleted(9, &mut host);
+    assert!(contexts.done(9, &mut host));
     assert_eq!(contexts.request_trailers(9, &mut host), Flow::Pause);
     assert_eq!(contexts.request_headers(9, &mut host), Flow::Pause);
     assert_eq!(
@@ -163,7 +163,7 @@ fn the_first_request_opens_the_watch_of_its_service() {
         Some([1; 32])
     );
     assert!(contexts.awaits(watch), "a stream goes on");
-    contexts.deleted(ROOT, &mut host);
+    assert!(contexts.done(ROOT, &mut host));
     assert!(host.cancelled.contains(&watch) && !contexts.awaits(watch));
 }
 
@@ -266,13 +266,13 @@ fn a_plugin_that_ends_hands_over_what_it_has() {
     let mut contexts = contexts();
     let mut host = FakeHost::new();
     assert!(contexts.done(ROOT, &mut host), "nothing to hand over");
+    let mut contexts = self::contexts();
     let _ = with_a_decision(&mut contexts, &mut host);
     assert!(contexts.done(5, &mut host), "a request");
     assert!(!contexts.done(ROOT, &mut host));
     assert_eq!((host.records.len(), host.done), (1, 0));
     contexts.failed(host.records[0].0, &mut host, 14);
     assert_eq!(host.done, 1, "it does not wait for ever");
-    contexts.deleted(ROOT, &mut host);
     // Nor for what cannot be sent.
     let mut contexts = self::contexts();
     host.broken.push("record");
@@ -423,7 +423,7 @@ fn of_many_open_requests_some_are_asked_about_at_a_time() {
     contexts.answered(CallId(201), &mut host, &deny());
     assert_eq!(host.sent.len(), 265, "an answer makes room for one");
     // A request that goes away makes room as well.
-    contexts.deleted(101, &mut host);
+    assert!(contexts.done(101, &mut host));
     contexts.tick(ROOT, &mut host);
     assert_eq!(host.sent.len(), 266);
     for call in 203..=400 {
@@ -492,7 +492,7 @@ fn a_plugin_that_is_configured_anew_keeps_what_is_open() {
     assert_eq!(host.sent.len(), 4, "time passes for it as well");
     let former = Rc::clone(&contexts.former[0].1.callees()[0]);
     note(&former, host.now);
-    contexts.deleted(10, &mut host);
+    assert!(contexts.done(10, &mut host));
     host.now += TICK;
     contexts.tick(ROOT, &mut host);
     assert!(contexts.awaits(watch), "what it decided is recorded first");

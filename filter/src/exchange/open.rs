@@ -7,7 +7,6 @@ use crate::{
     Answer, CallId, Config, Counter, Host, Plugin, Reply, Revision,
     id::DecisionId,
     inquiry::Inquiry,
-    lease::Fingerprint,
     leased::{self, Ground, Leased},
     refusal::Fault,
     request::Seen,
@@ -23,7 +22,6 @@ const UNAVAILABLE: u32 = 14;
 #[derive(Debug)]
 pub(super) struct Open {
     seen: Seen,
-    leaf: Option<Fingerprint>,
     keep_overrides: bool,
     /// Of the decision that let it in.
     id: Option<DecisionId>,
@@ -52,14 +50,12 @@ pub(super) enum Next {
 impl Open {
     pub(super) fn new(
         seen: Seen,
-        leaf: Option<Fingerprint>,
         keep_overrides: bool,
         id: Option<DecisionId>,
         ground: Ground,
     ) -> Self {
         Self {
             seen,
-            leaf,
             keep_overrides,
             id,
             ground,
@@ -123,10 +119,8 @@ impl Open {
         host.count(Counter::Recheck);
         let id = self.id;
         let id = id.as_ref().map(DecisionId::as_str);
-        let leaf = self.leaf.as_ref();
-        let client_cert = plugin.client_cert(&self.seen);
-        let leased =
-            leaf.and_then(|leaf| leased::decide(host, plugin, &self.seen, &client_cert, leaf, id));
+        let leaf = self.seen.leaf();
+        let leased = leaf.and_then(|leaf| leased::decide(host, plugin, &self.seen, leaf, id));
         match leased {
             Some(Leased::Allowed { ground, .. }) => return self.stands(host, plugin, ground),
             Some(Leased::Refused { reply, .. }) => return Next::Ends(reply),
@@ -150,17 +144,16 @@ impl Open {
         let Some(inquiry) = self.inquiry.take() else {
             return Next::Stays;
         };
-        let leaf = self.leaf.as_ref();
         match Answer::parse(message) {
             Ok(Answer::Allow(allow)) => {
                 let terms = allow.terms.as_ref();
-                keep_lease(host, plugin, &self.seen, leaf, terms, &inquiry);
+                keep_lease(host, plugin, &self.seen, terms, &inquiry);
                 let ground = Ground::of(terms, |decided_at| inquiry.clocks(decided_at));
                 self.stands(host, plugin, ground)
             }
             Ok(Answer::Deny(deny)) if deny.reply.grpc_status != UNAVAILABLE => {
                 let terms = deny.terms.as_ref();
-                keep_lease(host, plugin, &self.seen, leaf, terms, &inquiry);
+                keep_lease(host, plugin, &self.seen, terms, &inquiry);
                 Next::Ends(deny.reply)
             }
             Ok(Answer::Incomplete(names)) => {

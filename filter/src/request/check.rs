@@ -25,14 +25,17 @@ impl Seen {
         rechecks: Option<&str>,
         leases: bool,
     ) -> Result<CheckRequest, HostError> {
-        let leaf = host.attribute(Attribute::PeerCertificate)?;
+        let certificate = self.connection.certificate(host)?.to_owned();
         let protocol = host.attribute(Attribute::Protocol)?;
         let kept = |piece: Piece| text(self.kept.get(piece)).into_owned();
         let named = [
             ("content-type", self.content_type.map(kept)),
             ("upgrade", self.upgrade.map(kept)),
             ("traceparent", self.traceparent().map(str::to_owned)),
-            (headers::CLIENT_CERT, self.client_cert().told()),
+            (
+                headers::CLIENT_CERT,
+                self.client_cert.told().map(str::to_owned),
+            ),
         ];
         let mut headers: BTreeMap<String, String> = named
             .into_iter()
@@ -57,11 +60,11 @@ impl Seen {
             protocol: text(&protocol.unwrap_or_default()).into_owned(),
         };
         let source = Peer {
-            certificate: text(&leaf.unwrap_or_default()).into_owned(),
+            certificate,
             ..Peer::default()
         };
         let destination = Peer {
-            principal: self.callee.name().to_owned(),
+            principal: self.callee().name().to_owned(),
             ..Peer::default()
         };
         Ok(CheckRequest {

@@ -1,6 +1,6 @@
 //! `x-forwarded-client-cert`: what the service gets of it, and what the server is told.
 
-use std::{borrow::Cow, collections::VecDeque, rc::Rc};
+use std::borrow::Cow;
 
 use callgate_wire::xfcc::{self, Xfcc};
 
@@ -8,22 +8,21 @@ use callgate_wire::xfcc::{self, Xfcc};
 /// the server looks at, rarely reach 3 KiB each once URL-encoded.
 const MAX_CHAIN: usize = 16 * 1024;
 
-/// The header of a request, read.
-#[derive(Debug)]
-pub(crate) enum ClientCert<'a> {
-    /// There is none.
-    Absent,
-    /// It is of the grammar.
-    Read(Xfcc<'a>),
-    /// It is not, so that nobody can tell what is in it.
-    Unreadable,
+/// The header of a request, read. By default there is none.
+#[derive(Debug, Default)]
+pub(crate) struct ClientCert {
+    text: Option<Vec<u8>>,
+    is_forwarded: bool,
+    change: Change,
+    told: Option<String>,
 }
 
 /// The change that leaves of the header what the proxy itself said, and no `Chain`. If
 /// what others said is believed, the answer to the Check says so.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Change {
     /// There is nothing else in it.
+    #[default]
     Keep,
     /// The same without it.
     Replace(String),
@@ -31,94 +30,60 @@ pub(crate) enum Change {
     Remove,
 }
 
-/// What the header of one request comes to, where a lease decides.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    /// [`ClientCert::is_forwarded`].
-    pub(crate) forwarded: bool,
-    pub(crate) change: Change,
-}
-
-/// What the last headers came to. A proxy writes the same for every request of a
-/// connection, most of it a certificate, which is found faster than read.
-#[derive(Debug, Default)]
-pub(crate) struct Readings(VecDeque<(Box<[u8]>, Rc<Reading>)>);
-
-impl Readings {
-    /// How many are remembered: the connections of a busy proxy's busiest callers.
-    const MAX: usize = 32;
-    /// The longest that is remembered: a leaf and an intermediate, URL-encoded.
-    const MAX_BYTES: usize = 4 * 1024;
-
-    pub(crate) fn of(&mut self, header: Option<&[u8]>) -> Rc<Reading> {
-        let known = header.and_then(|header| self.0.iter().find(|(known, _)| **known == *header));
-        if let Some((_, reading)) = known {
-            return Rc::clone(reading);
-        }
-        let read = ClientCert::read(header);
-        let reading = Rc::new(Reading {
-            forwarded: read.is_forwarded(),
-            change: read.change(),
-        });
-        if let Some(header) = header.filter(|header| header.len() <= Self::MAX_BYTES) {
-            if self.0.len() >= Self::MAX {
-                self.0.pop_front();
-            }
-            self.0.push_back((header.into(), Rc::clone(&reading)));
-        }
-        reading
-    }
-}
-
-impl<'a> ClientCert<'a> {
-    pub(crate) fn read(header: Option<&'a [u8]>) -> Self {
-        let Some(header) = header else {
-            return Self::Absent;
+impl ClientCert {
+    pub(crate) fn read(text: Vec<u8>) -> Self {
+        let header = std::str::from_utf8(&text).ok().map(Xfcc::parse);
+        let (is_forwarded, change, told) = match header {
+            Some(Ok(header)) => (header.forwarded().is_some(), change(&header), told(&header)),
+            // Not of the grammar, so that nobody can tell what is in it.
+            Some(Err(_)) | None => (true, Change::Remove, Some(xfcc::UNREADABLE.to_owned())),
         };
-        let text = std::str::from_utf8(header).unwrap_or(xfcc::UNREADABLE);
-        match Xfcc::parse(text) {
-            Ok(header) => Self::Read(header),
-            Err(_) => Self::Unreadable,
+        Self {
+            text: Some(text),
+            is_forwarded,
+            change,
+            told,
         }
+    }
+
+    /// As it came.
+    pub(crate) fn text(&self) -> Option<&[u8]> {
+        self.text.as_deref()
     }
 
     /// Whether it may be about more than this connection: then it takes the server to say
     /// who calls.
     pub(crate) fn is_forwarded(&self) -> bool {
-        match self {
-            Self::Absent => false,
-            Self::Read(header) => header.forwarded().is_some(),
-            Self::Unreadable => true,
-        }
+        self.is_forwarded
     }
 
     /// What happens to it before the service.
-    pub(crate) fn change(&self) -> Change {
-        match self {
-            Self::Absent => Change::Keep,
-            // The rule, on the way of every request: nothing is written for it.
-            Self::Read(header) if header.is_own_without_chain() => Change::Keep,
-            Self::Read(header) => match xfcc::without_chains(header.own()) {
-                Some(rest) => Change::Replace(rest),
-                None => Change::Remove,
-            },
-            Self::Unreadable => Change::Remove,
-        }
+    pub(crate) fn change(&self) -> &Change {
+        &self.change
     }
 
     /// What the server is told: the two last elements, if there are two; else the `Chain`,
     /// if there is more than the leaf in it.
-    pub(crate) fn told(&self) -> Option<String> {
-        match self {
-            Self::Absent => None,
-            Self::Read(header) => match (header.forwarded(), header.own()) {
-                (Some(forwarded), Some(own)) => {
-                    Some(format!("{},{}", forwarded.to_text(), own.to_text()))
-                }
-                _ => header.chain().and_then(hint),
-            },
-            Self::Unreadable => Some(xfcc::UNREADABLE.to_owned()),
-        }
+    pub(crate) fn told(&self) -> Option<&str> {
+        self.told.as_deref()
+    }
+}
+
+fn change(header: &Xfcc<'_>) -> Change {
+    // The rule where the proxy adds no chain: nothing is written for it.
+    if header.is_own_without_chain() {
+        return Change::Keep;
+    }
+    match xfcc::without_chains(header.own()) {
+        Some(rest) => Change::Replace(rest),
+        None => Change::Remove,
+    }
+}
+
+fn told(header: &Xfcc<'_>) -> Option<String> {
+    match (header.forwarded(), header.own()) {
+        (Some(forwarded), Some(own)) => Some(format!("{},{}", forwarded.to_text(), own.to_text())),
+        _ => header.chain().and_then(hint),
     }
 }
 
@@ -149,8 +114,8 @@ mod tests {
     use super::*;
 
     fn client_cert(header: &[u8]) -> (Change, Option<String>) {
-        let header = ClientCert::read(Some(header));
-        (header.change(), header.told())
+        let header = ClientCert::read(header.to_vec());
+        (header.change, header.told)
     }
 
     #[test]
@@ -207,44 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_what_is_read() {
-        let mut readings = Readings::default();
-        let headers: Vec<String> = (0..40).map(|n| format!("By={n};Chain=x")).collect();
-        let long = format!("By=x;Chain=\"{}\"", "y".repeat(Readings::MAX_BYTES));
-        for _ in 0..2 {
-            for header in headers.iter().chain([&long, &headers[0]]) {
-                let header = header.as_bytes();
-                let reading = readings.of(Some(header));
-                assert_eq!(reading.change, client_cert(header).0);
-                assert!(!reading.forwarded);
-                assert!(readings.0.len() <= Readings::MAX);
-                assert!(
-                    readings
-                        .0
-                        .iter()
-                        .all(|(known, _)| known.len() <= Readings::MAX_BYTES)
-                );
-            }
-        }
-        assert!(Rc::ptr_eq(
-            &readings.of(Some(headers[0].as_bytes())),
-            &readings.of(Some(headers[0].as_bytes()))
-        ));
-        assert!(readings.of(Some(b"By=g,By=x")).forwarded);
-        let absent = readings.of(None);
-        assert!(!absent.forwarded && absent.change == Change::Keep);
-    }
-
-    #[test]
     fn what_is_about_more_than_this_connection() {
         for (header, forwarded) in [
-            (Some(&b"By=x;URI=y"[..]), false),
-            (Some(b"By=g,By=x"), true),
-            (Some(b"nonsense"), true),
-            (None, false),
+            (&b"By=x;URI=y"[..], false),
+            (b"By=g,By=x", true),
+            (b"nonsense", true),
         ] {
-            assert_eq!(ClientCert::read(header).is_forwarded(), forwarded);
+            assert_eq!(ClientCert::read(header.to_vec()).is_forwarded(), forwarded);
         }
+        let absent = ClientCert::default();
+        assert!(!absent.is_forwarded() && *absent.change() == Change::Keep);
+        assert_eq!((absent.text(), absent.told()), (None, None));
     }
 
     proptest! {

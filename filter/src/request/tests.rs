@@ -1,7 +1,8 @@
 use super::*;
+use crate::fake::FakeHost;
 
 fn seen() -> Seen {
-    Seen::new(Rc::new(Callee::new("", [0; 16])))
+    Seen::new(Rc::new(Connection::unknown()))
 }
 
 #[test]
@@ -32,14 +33,42 @@ fn repeated_headers_are_joined() {
     assert_eq!(line.content_type, Some("application/grpc,text/plain,x/y"));
 }
 
+fn read(headers: &[(&str, &str)]) -> Seen {
+    let mut host = FakeHost::default();
+    for (name, value) in headers {
+        host.header(name, value);
+    }
+    Seen::read(&mut host, &Plugin::new(br#"{"cluster":"authz"}"#)).unwrap()
+}
+
 #[test]
 fn a_client_cert_header_in_another_spelling_is_forged() {
-    let mut seen = seen();
-    seen.note(b"x_forwarded_client_cert", b"By=x");
-    seen.note(b"x-forwarded-client-cert", b"By=y");
+    let seen = read(&[
+        ("x_forwarded_client_cert", "By=x"),
+        (headers::CLIENT_CERT, "By=y"),
+    ]);
     let forged: Vec<&[u8]> = seen.forged().collect();
     assert_eq!(forged, [b"x_forwarded_client_cert"]);
-    assert_eq!(seen.client_cert().change(), Change::Keep);
+    assert_eq!(seen.client_cert().text(), Some(&b"By=y"[..]));
+}
+
+#[test]
+fn repeated_client_cert_headers_are_joined_whatever_was_known() {
+    let connection = Connection::unknown();
+    for _ in 0..2 {
+        let mut shown = Shown::Nothing;
+        assert!(!shown.clone().read(&connection).is_forwarded());
+        shown.add(&connection, b"By=x");
+        let one = shown.clone().read(&connection);
+        assert_eq!(one.text(), Some(&b"By=x"[..]));
+        for value in [b"By=y", b"By=z"] {
+            shown.add(&connection, value);
+        }
+        let all = shown.read(&connection);
+        assert_eq!(all.text(), Some(&b"By=x,By=y,By=z"[..]));
+        assert!(all.is_forwarded());
+        let _ = connection.read(b"By=x".to_vec());
+    }
 }
 
 #[test]

@@ -128,14 +128,12 @@ impl Envoy {
     /// When Envoy does not answer, or has none.
     pub async fn serial_numbers(&self) -> Result<BTreeSet<String>> {
         let certificates: Value = serde_json::from_str(&self.admin("/certs").await?)?;
-        let certificates = certificates["certificates"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let chains = certificates.filter_map(|one| one["cert_chain"].as_array());
+        let certificates = certificates.get("certificates").and_then(Value::as_array);
+        let certificates = certificates.into_iter().flatten();
+        let chains = certificates.filter_map(|one| one.get("cert_chain")?.as_array());
         let numbers: BTreeSet<String> = chains
             .flatten()
-            .filter_map(|own| Some(own["serial_number"].as_str()?.to_owned()))
+            .filter_map(|own| Some(own.get("serial_number")?.as_str()?.to_owned()))
             .collect();
         ensure!(!numbers.is_empty(), "no certificate");
         Ok(numbers)

@@ -139,6 +139,8 @@ fn client_cert(spec: &CallerSpec, shown: &Shown, callee: Option<&SpiffeId>) -> S
 impl Host for Proxy {
     fn attribute(&mut self, attribute: Attribute) -> Result<Option<Vec<u8>>, HostError> {
         Ok(match attribute {
+            // Each row comes by another one.
+            Attribute::ConnectionId => None,
             Attribute::PeerCertificate => self.leaf.clone(),
             Attribute::PeerFingerprint => self.fingerprint.clone(),
             Attribute::LocalUriSan => self.callee.clone(),

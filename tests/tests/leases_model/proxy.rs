@@ -8,7 +8,7 @@ use callgate_filter::{
 };
 use callgate_policy::Timestamp;
 
-use crate::callers::{Callers, Made};
+use crate::callers::{CALLERS, Callers, Made};
 
 /// One request that passes.
 #[derive(Debug)]
@@ -112,6 +112,11 @@ impl Host for Proxy {
         let made = self.request().made;
         let shown = self.callers.shown(made.caller);
         Ok(Some(match attribute {
+            // Everybody has one connection to each listener.
+            Attribute::ConnectionId => {
+                let number = made.callee * CALLERS + made.caller;
+                u64::try_from(number).unwrap().to_le_bytes().to_vec()
+            }
             Attribute::PeerFingerprint => shown.sha256.clone().into_bytes(),
             Attribute::PeerCertificate => shown.pem.clone().into_bytes(),
             Attribute::LocalUriSan => made.callee().as_str().as_bytes().to_vec(),

@@ -90,7 +90,7 @@ impl Worker {
     /// The request is over, and gone from the proxy.
     pub(crate) fn over(&mut self, context: u32) {
         self.proxy.current = context;
-        self.contexts.deleted(context, &mut self.proxy);
+        assert!(self.contexts.done(context, &mut self.proxy));
         self.proxy.passing.remove(&context);
     }
 

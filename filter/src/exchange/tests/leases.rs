@@ -8,7 +8,7 @@ use callgate_wire::{
 
 use super::*;
 use crate::{
-    Revision,
+    Attribute, Revision,
     lease::testing::{DECIDED_AT, LEAF, MS, ORDERS, REVISION, WEB, announce, lease},
 };
 
@@ -91,14 +91,9 @@ fn the_second_call_asks_nobody_and_few_things_of_the_proxy() {
     );
     assert_eq!(host.values("x-callgate-caller"), [WEB]);
     let id = host.values("x-callgate-decision");
-    let calls = [
-        "attribute",
-        "fields",
-        "attribute",
-        "set_header",
-        "set_header",
-    ];
+    let calls = ["attribute", "fields", "set_header", "set_header"];
     assert_eq!(host.calls, calls);
+    assert_eq!(host.asked, [Attribute::ConnectionId]);
     assert_eq!(
         host.counted,
         [Counter::LeaseHit, Counter::Outcome(Reason::Allow)]
@@ -200,10 +195,15 @@ type Case = (&'static str, fn(&mut FakeHost));
 fn what_a_lease_does_not_cover_is_asked_about() {
     let cases: [Case; 9] = [
         ("another certificate", |host| {
+            host.connection = Some(vec![2; 8]);
             host.fingerprint = Some(vec![b'b'; 64]);
         }),
-        ("no fingerprint", |host| host.fingerprint = None),
+        ("no fingerprint", |host| {
+            host.connection = None;
+            host.fingerprint = None;
+        }),
         ("another service", |host| {
+            host.connection = Some(vec![2; 8]);
             host.callee = Some(b"spiffe://example.org/x".to_vec());
         }),
         ("someone else's word", |host| {
@@ -317,10 +317,7 @@ fn leases_can_be_turned_off() {
         host.sent = vec![];
         let (_, mut exchange) = ask(&plugin, &mut host);
         announce(&plugin, REVISION, host.now);
-        assert_eq!(
-            host.calls,
-            ["attribute", "fields", "attribute", "attribute"]
-        );
+        assert!(!host.asked.contains(&Attribute::PeerFingerprint));
         exchange.answered(&mut host, CALL, &with_terms(allow(), &leasing()));
         assert_eq!((host.sent.len(), host.resumed), (1, 1), "{call:?}");
         assert_eq!(host.counted, [Counter::Outcome(Reason::Allow)]);

@@ -180,6 +180,7 @@ fn a_lease_ends_what_it_refuses() {
     newer.decided_at_ms += 10_000;
     let mut other = Exchange::new(Rc::clone(&plugin));
     let mut second = FakeHost::new();
+    second.connection = Some(vec![2; 8]);
     second.fingerprint = Some(vec![b'b'; 64]);
     assert_eq!(other.request_headers(&mut second), Flow::Pause);
     exchange.answered(&mut host, CALL, &with_terms(allow(), &newer));
