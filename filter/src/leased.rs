@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use callgate_policy::{Decision, Reason, Timestamp};
+use callgate_policy::{Decision, Reason, Timestamp, without_query};
 
 use crate::{
     Host, Plugin, Reply, Revision,
@@ -134,7 +134,7 @@ fn noted<'a>(
         rule: decision.rule,
         revision,
         method: line.method,
-        path: line.path_only(),
+        path: without_query(line.path),
         upgrade: line.upgrade,
         content_type: line.content_type,
         host: line.host,

@@ -232,14 +232,6 @@ impl Seen {
     }
 }
 
-impl Line<'_> {
-    /// The path without its query.
-    pub(crate) fn path_only(&self) -> &str {
-        let split = self.path.split_once('?');
-        split.map_or(self.path, |(path, _)| path)
-    }
-}
-
 impl More {
     fn note(&mut self, kept: &mut Kept, name: &[u8], value: &[u8]) {
         let mut names = self.names.iter();

@@ -53,7 +53,7 @@ pub use explanation::{
 };
 pub use identity::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use lease::{Slice, SliceError};
-pub use path::{CanonicalPath, PathError, PathOptions};
+pub use path::{CanonicalPath, PathError, PathOptions, without_query};
 pub use pattern::{
     CallerPattern, CallerSegment, Operation, PathSegment, PatternError, PatternErrorKind, Side,
 };

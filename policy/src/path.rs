@@ -89,6 +89,13 @@ impl PathOptions {
     }
 }
 
+/// A request target without its query: as much as records keep, since a query may hold what
+/// nobody should read.
+#[must_use]
+pub fn without_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
 impl<'a> CanonicalPath<'a> {
     /// Reads a request target in origin form (RFC 9112 section 3.2.1); the query is
     /// left out. Allocates only where there is percent-encoding.

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
 use crate::headers;
 
 /// The media type of the body (RFC 9457 section 3).
@@ -75,23 +77,32 @@ impl<'a> Problem<'a> {
     }
 
     fn json(&self) -> String {
-        let mut json = String::with_capacity(256);
-        json.push_str("{\"type\":\"urn:callgate:");
-        escape(&mut json, self.reason);
-        json.push('"');
-        member(&mut json, "title", &self.title());
-        json.push_str(",\"status\":");
-        json.push_str(&self.status.to_string());
-        member(&mut json, "reason", self.reason);
-        member(&mut json, "decision", self.decision);
-        for (name, value) in [("owner", self.owner), ("help", self.help)] {
-            if let Some(value) = value {
-                member(&mut json, name, value);
-            }
-        }
-        json.push('}');
-        json
+        let body = Body {
+            r#type: &["urn:callgate:", self.reason].concat(),
+            title: &self.title(),
+            status: self.status,
+            reason: self.reason,
+            decision: self.decision,
+            owner: self.owner,
+            help: self.help,
+        };
+        // Text and a number always are JSON.
+        serde_json::to_string(&body).unwrap_or_default()
     }
+}
+
+/// The body of an answer, in this order.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    reason: &'a str,
+    decision: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
 }
 
 /// Whether a caller with this content type speaks gRPC, as Envoy decides it when it picks
@@ -100,34 +111,6 @@ impl<'a> Problem<'a> {
 pub fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
-}
-
-fn member(json: &mut String, name: &str, value: &str) {
-    json.push_str(",\"");
-    json.push_str(name);
-    json.push_str("\":\"");
-    escape(json, value);
-    json.push('"');
-}
-
-/// What a JSON string may not hold as it is (RFC 8259 section 7).
-fn escape(json: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            control @ '\0'..='\x1f' => {
-                json.push_str("\\u00");
-                for digit in [u32::from(control) >> 4, u32::from(control) & 15] {
-                    json.extend(char::from_digit(digit, 16));
-                }
-            }
-            other => json.push(other),
-        }
-    }
 }
 
 #[cfg(test)]

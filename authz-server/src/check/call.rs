@@ -156,16 +156,6 @@ impl Call<'_> {
         self.content_type
             .is_some_and(|value| is_grpc(value.as_bytes()))
     }
-
-    /// The path without its query.
-    pub(super) fn path_only(&self) -> &str {
-        path_only(self.path)
-    }
-}
-
-/// The path without its query.
-pub(crate) fn path_only(path: &str) -> &str {
-    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 /// As much of `text` as a record keeps.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use callgate_policy::{
     Caller, Decision, PolicySet, Reason, Request, SpiffeId, Timestamp, Verdict, is_grpc,
+    without_query,
 };
 use callgate_wire::{
     envoy::service::auth::v3::{CheckRequest, CheckResponse},
@@ -42,7 +43,7 @@ use crate::{
 
 pub use asker::Unanswered;
 pub use call::InvalidCheck;
-pub(crate) use call::{note, path_only};
+pub(crate) use call::note;
 pub use lease::{LeaseTtl, LeaseTtlError};
 
 /// Decides Checks by what is live. One for the whole server; also usable without it.
@@ -315,7 +316,7 @@ fn noted<'a>(
         forwarder: None,
         destination: call.destination,
         method: call.method,
-        path: call.path_only(),
+        path: without_query(call.path),
         upgrade: call.upgrade,
         inputs: const { &callgate_policy::Inputs::new() },
         condition_errors: &[],

@@ -10,7 +10,7 @@ use std::fmt;
 
 use callgate_policy::{
     Caller, Decision, Header, Headers, Inputs, Reason, Request, RuleRef, SpiffeId, Timestamp,
-    Unreadable, Verdict, is_grpc,
+    Unreadable, Verdict, is_grpc, without_query,
 };
 use callgate_wire::callgate::v1::RecordRequest;
 
@@ -19,7 +19,7 @@ use super::{
     batch::{Batch, InvalidBatch, Leased, shown},
 };
 use crate::{
-    check::{note, path_only},
+    check::note,
     identity::{Asker, ProxyFault},
     live::Snapshot,
     record::{Record, Source, SourceNote},
@@ -187,7 +187,7 @@ impl<'a> Known<'a> {
             revocation: None,
             destination: self.callee.name(),
             method: &call.method,
-            path: path_only(&call.path),
+            path: without_query(&call.path),
             upgrade: call.upgrade.as_deref(),
             inputs: decision.map_or(const { &Inputs::new() }, |decision| &decision.inputs),
             condition_errors: decision.map_or(&[], |decision| &decision.condition_errors),
