@@ -259,7 +259,6 @@ enum Shown {
 impl Shown {
     /// Repeated ones are one, joined with `,` (RFC 9110 section 5.3).
     fn add(&mut self, connection: &Connection, value: &[u8]) {
-        let known = |known: &ClientCert| known.text().unwrap_or_default().to_vec();
         let mut all = match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => {
                 *self = match connection.knows(value) {
@@ -268,7 +267,7 @@ impl Shown {
                 };
                 return;
             }
-            Self::Known(before) => known(&before),
+            Self::Known(before) => before.text().unwrap_or_default().to_vec(),
             Self::New(before) => before,
         };
         all.push(b',');
