@@ -2,6 +2,7 @@
 //! each thing that it is asked takes longer than to decide.
 
 use std::{
+    borrow::Cow,
     cell::{OnceCell, RefCell},
     collections::HashMap,
     rc::Rc,
@@ -19,9 +20,10 @@ use crate::{
 /// and in a header, they take 4 MiB.
 const MAX: usize = 1_024;
 
-/// The longest client certificate's header that is remembered: a leaf and an intermediate,
-/// URL-encoded.
-const MAX_CLIENT_CERT: usize = 4 * 1024;
+/// The longest certificate that is remembered, and the longest header with one: a leaf and
+/// an intermediate, URL-encoded. Where untrusted callers are let in to be told so, they
+/// choose how long theirs are.
+const MAX_TEXT: usize = 4 * 1024;
 
 /// The proxy's number of a connection, which it gives once in its life.
 pub(crate) type ConnectionId = [u8; 8];
@@ -71,13 +73,16 @@ impl Connection {
     ///
     /// # Errors
     /// When the proxy fails to say.
-    pub(crate) fn certificate(&self, host: &mut impl Host) -> Result<&str, HostError> {
+    pub(crate) fn certificate(&self, host: &mut impl Host) -> Result<Cow<'_, str>, HostError> {
         if let Some(known) = self.certificate.get() {
-            return Ok(known);
+            return Ok(Cow::Borrowed(known));
         }
         let shown = host.attribute(Attribute::PeerCertificate)?;
         let shown = text(&shown.unwrap_or_default()).into_owned();
-        Ok(self.certificate.get_or_init(|| shown))
+        if shown.len() > MAX_TEXT {
+            return Ok(Cow::Owned(shown));
+        }
+        Ok(Cow::Borrowed(self.certificate.get_or_init(|| shown)))
     }
 
     /// The client certificate's header with this text, if it is the one that was last read.
@@ -88,7 +93,7 @@ impl Connection {
 
     /// Reads the client certificate's header.
     pub(crate) fn read(&self, client_cert: Vec<u8>) -> Rc<ClientCert> {
-        let is_kept = client_cert.len() <= MAX_CLIENT_CERT;
+        let is_kept = client_cert.len() <= MAX_TEXT;
         let read = Rc::new(ClientCert::read(client_cert));
         if is_kept {
             *self.client_cert.borrow_mut() = Rc::clone(&read);
@@ -116,6 +121,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::FakeHost;
 
     #[test]
     fn the_last_client_cert_is_known_unless_it_is_long() {
@@ -124,10 +130,24 @@ mod tests {
         let read = connection.read(b"By=x".to_vec());
         assert!(Rc::ptr_eq(&connection.knows(b"By=x").unwrap(), &read));
         assert!(connection.knows(b"By=y").is_none());
-        let long = vec![b'x'; MAX_CLIENT_CERT + 1];
+        let long = vec![b'x'; MAX_TEXT + 1];
         let _ = connection.read(long.clone());
         assert!(connection.knows(&long).is_none());
         assert!(connection.knows(b"By=x").is_some());
+    }
+
+    #[test]
+    fn a_long_certificate_is_asked_for_each_time() {
+        let mut host = FakeHost::new();
+        for (length, asked) in [(MAX_TEXT, 1), (MAX_TEXT + 1, 2)] {
+            let connection = Connection::unknown();
+            host.leaf = Some(vec![b'x'; length]);
+            host.asked.clear();
+            for _ in 0..2 {
+                assert_eq!(connection.certificate(&mut host).unwrap().len(), length);
+            }
+            assert_eq!(host.asked.len(), asked);
+        }
     }
 
     #[test]

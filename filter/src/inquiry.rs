@@ -28,9 +28,13 @@ const MAX_ATTEMPTS: u8 = 2;
 /// What the server may want to know besides, and once more after a change of rules.
 const MAX_COMPLETIONS: u8 = 2;
 
-/// What the proxy's own timer gets on top: it may fire a little early, and an
-/// early one would be taken for an unreachable server.
+/// What the proxy's own timer gets on top, as it counts whole milliseconds.
 pub(crate) const TIMER_SLACK: Duration = Duration::from_millis(1);
+
+/// With less than this part of the timeout left it is up: too little for another answer. And
+/// a proxy's timer comes early by as long as its event loop was busy when it was set, which
+/// is not to be taken for an unreachable server.
+const TOO_LITTLE: u32 = 16;
 
 /// A Check that is under way.
 #[derive(Debug)]
@@ -147,8 +151,8 @@ impl Inquiry {
         now: Duration,
     ) -> Result<Self, Fault> {
         let left = self.deadline.saturating_sub(now);
-        if left.is_zero() {
-            let after = config.timeout();
+        let after = config.timeout();
+        if left <= after.checked_div(TOO_LITTLE).unwrap_or_default() {
             return Err(Fault::Timeout { after });
         }
         self.dispatched = now;

@@ -24,7 +24,7 @@
 //! | Checks for a request | 2, within `timeout` | |
 //! | `Chain` hint | 16 KiB | four certificates |
 //! | `traceparent` | 256 bytes | version 00 has 55 |
-//! | connections remembered | 1,024 for a plugin | who is at either end, and a header that is the same each time |
+//! | connections remembered | 1,024 for a plugin | with a certificate and a header of at most 4 KiB each |
 //! | leases | 4,096 and 4 MiB for a plugin; 4 certificates of a caller; an hour | half of what a worker may take |
 //! | request line that a lease decides | 16 KiB with `upgrade` and `content-type`, UTF-8 | its record waits in memory |
 //! | records that wait | 1 MiB for a callee; batches of 64 KiB or 200 ms | refusals are kept longest |

@@ -426,6 +426,22 @@ fn past_the_deadline_it_is_a_timeout_and_not_asked_again() {
     }
 }
 
+/// As a timer that came early would be taken for a server that is not there.
+#[test]
+fn a_moment_before_the_deadline_it_is_a_timeout_too() {
+    for (elapsed, sent) in [(93, 2), (94, 1)] {
+        let mut host = FakeHost::new();
+        let mut exchange = plain();
+        let _ = exchange.request_headers(&mut host);
+        host.now += Duration::from_millis(elapsed);
+        exchange.failed(&mut host, CALL, UNAVAILABLE);
+        assert_eq!(host.sent.len(), sent, "{elapsed}");
+        host.now += Duration::from_millis(5);
+        exchange.failed(&mut host, RETRY, UNAVAILABLE);
+        assert_eq!(own_reason(&host), "authz-timeout");
+    }
+}
+
 #[test]
 fn nowhere_to_send_it_is_unreachable() {
     let mut host = FakeHost {

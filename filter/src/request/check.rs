@@ -25,7 +25,7 @@ impl Seen {
         rechecks: Option<&str>,
         leases: bool,
     ) -> Result<CheckRequest, HostError> {
-        let certificate = self.connection.certificate(host)?.to_owned();
+        let certificate = self.connection.certificate(host)?.into_owned();
         let protocol = host.attribute(Attribute::Protocol)?;
         let kept = |piece: Piece| text(self.kept.get(piece)).into_owned();
         let named = [
