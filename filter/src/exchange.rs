@@ -29,7 +29,6 @@ use crate::{
     answer::{Terms, timestamp},
     id::DecisionId,
     inquiry::Inquiry,
-    lease::Fingerprint,
     leased::{self, Ground, Leased},
     refusal::Fault,
     request::Seen,
@@ -227,8 +226,8 @@ impl Exchange {
         if let Err(fault) = self.prepare(host, &seen) {
             return self.refuse(host, seen.is_grpc(), &fault);
         }
-        if let Some(leaf) = seen.leaf() {
-            match self.by_lease(host, &seen, leaf) {
+        if seen.leaf().is_some() {
+            match self.by_lease(host, &seen) {
                 ByLease::GoesOn(id, keep_overrides, ground) => {
                     return self.open(Open::new(seen, keep_overrides, Some(id), ground));
                 }
@@ -248,8 +247,8 @@ impl Exchange {
     }
 
     /// Does what a lease decides, if one does.
-    fn by_lease<H: Host>(&self, host: &mut H, seen: &Seen, leaf: &Fingerprint) -> ByLease {
-        match leased::decide(host, &self.plugin, seen, leaf, None) {
+    fn by_lease<H: Host>(&self, host: &mut H, seen: &Seen) -> ByLease {
+        match leased::decide(host, &self.plugin, seen, None) {
             None => ByLease::Asks,
             Some(Leased::Refused { reply, reason }) => {
                 host.count(Counter::LeaseHit);

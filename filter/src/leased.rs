@@ -8,7 +8,7 @@ use crate::{
     Host, Plugin, Reply, Revision,
     answer::{Clocks, Terms},
     id::DecisionId,
-    lease::{Fingerprint, Lease},
+    lease::Lease,
     ledger::Noted,
     refusal,
     request::{Line, Seen},
@@ -63,19 +63,18 @@ impl Ground {
     }
 }
 
-/// Decides a request by the lease for the certificate `leaf`; None: ask. Of one that is
+/// Decides a request by the lease for its certificate; None: ask. Of one that is
 /// open, `rechecks` is the id of its first decision.
 pub(crate) fn decide<H: Host>(
     host: &mut H,
     plugin: &Plugin,
     seen: &Seen,
-    leaf: &Fingerprint,
     rechecks: Option<&str>,
 ) -> Option<Leased> {
     let callee = seen.callee();
     let now = host.monotonic_now();
     let announced = plugin.watches().standing(callee.name(), now);
-    let lease = callee.lease(announced, leaf, now)?;
+    let lease = callee.lease(announced, seen.leaf()?, now)?;
     let (revision, line) = (announced?, seen.line()?);
     if seen.client_cert().is_forwarded() {
         return None;

@@ -119,9 +119,7 @@ impl Open {
         host.count(Counter::Recheck);
         let id = self.id;
         let id = id.as_ref().map(DecisionId::as_str);
-        let leaf = self.seen.leaf();
-        let leased = leaf.and_then(|leaf| leased::decide(host, plugin, &self.seen, leaf, id));
-        match leased {
+        match leased::decide(host, plugin, &self.seen, id) {
             Some(Leased::Allowed { ground, .. }) => return self.stands(host, plugin, ground),
             Some(Leased::Refused { reply, .. }) => return Next::Ends(reply),
             None => {}
