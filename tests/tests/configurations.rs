@@ -10,7 +10,6 @@ use callgate_tests::{
     caller::{Answer, Call, Caller, Connection, Http, grpc, stream::Opened},
     envoy::{Envoy, Template, config_path, merge},
     pki::{Defect, spiffe_id},
-    process::eventually,
     suite,
 };
 use callgate_wire::{
@@ -341,11 +340,7 @@ async fn renewed_svid(yes: Arc<Yes>) -> Result<()> {
         .directory()
         .join(spiffe_id(ORDERS).replace(['/', ':'], "_"));
     yes.gate.pki.svid(ORDERS)?.write_to(&own)?;
-    eventually(LIMIT, "the new certificate", async || {
-        let now = yes.gate.envoy.serial_numbers().await?;
-        Ok(now.is_disjoint(&before).then_some(()))
-    })
-    .await?;
+    yes.gate.envoy.await_renewal(&before, LIMIT).await?;
     ensure!(yes.call(Call::new("GET", "/renewed")).await?.status == 200);
     Ok(())
 }

@@ -75,11 +75,7 @@ async fn both_sides_rotate_every_second_under_load_without_a_failure() -> Result
     let long = gate.envoy.serial_numbers().await?;
     renew(ORDERS, short)?;
     // A connection that began with the first one would last for half an hour.
-    eventually(LIMIT, "the short one", async || {
-        let now = gate.envoy.serial_numbers().await?;
-        Ok(now.is_disjoint(&long).then_some(()))
-    })
-    .await?;
+    gate.envoy.await_renewal(&long, LIMIT).await?;
 
     let (done, answers) = (
         Arc::new(AtomicBool::new(false)),

@@ -139,6 +139,18 @@ impl Envoy {
         Ok(numbers)
     }
 
+    /// Waits until it shows none of the certificates `before` any more.
+    ///
+    /// # Errors
+    /// When it has not taken up others within `limit`.
+    pub async fn await_renewal(&self, before: &BTreeSet<String>, limit: Duration) -> Result<()> {
+        eventually(limit, "another certificate", async || {
+            let now = self.serial_numbers().await?;
+            Ok(now.is_disjoint(before).then_some(()))
+        })
+        .await
+    }
+
     /// Tells it to end, and waits until it has; the exit code, or 128 and the signal.
     ///
     /// # Errors
