@@ -22,9 +22,9 @@ pub const WANTED: &str = "callgate.terms";
 /// The context extension of a Check for a stream that is open: the id of the decision that
 /// let it in.
 pub const RECHECKS: &str = "callgate.rechecks";
-/// The context extension of a filter that keeps no leases, with the value `false`: then
-/// nobody cuts one, encodes it and reads it for nothing.
-pub const LEASES: &str = "callgate.leases";
+/// The context extension of a filter that keeps no leases, and its value: then nobody cuts
+/// one, encodes it and reads it for nothing.
+pub const NO_LEASES: (&str, &str) = ("callgate.leases", "false");
 /// The version of [`Terms`] and of all in them. What is decided from another one is
 /// nobody's guess, so it is not decided from.
 pub const VERSION: &str = "1";

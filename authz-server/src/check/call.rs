@@ -128,7 +128,7 @@ impl<'a> TryFrom<&'a CheckRequest> for Call<'a> {
             headers,
             rechecks,
             wants_terms: extension(terms::WANTED) == Some(terms::VERSION),
-            keeps_leases: extension(terms::LEASES) != Some("false"),
+            keeps_leases: extension(terms::NO_LEASES.0) != Some(terms::NO_LEASES.1),
             looked_for: extension(wanted::LOOKED_FOR),
             not_utf8: extension(wanted::NOT_UTF8).unwrap_or_default(),
         })

@@ -44,7 +44,8 @@ impl Seen {
         let mut context_extensions = self.more.tell(&self.kept, &mut headers);
         context_extensions.insert(terms::WANTED.to_owned(), terms::VERSION.to_owned());
         if !leases {
-            context_extensions.insert(terms::LEASES.to_owned(), "false".to_owned());
+            let (name, value) = terms::NO_LEASES;
+            context_extensions.insert(name.to_owned(), value.to_owned());
         }
         if let Some(id) = rechecks {
             context_extensions.insert(terms::RECHECKS.to_owned(), id.to_owned());

@@ -160,7 +160,7 @@ fn who_keeps_no_leases_gets_terms_without_one() {
     let gate = Gate::new(&root);
     let mut check = ask_for_terms(Some(&leaf), ORDERS, "GET /orders");
     let with = terms_of(&gate.check(&check)).unwrap();
-    extensions(&mut check).insert(terms::LEASES.to_owned(), "false".to_owned());
+    extensions(&mut check).insert("callgate.leases".to_owned(), "false".to_owned());
     let without = terms_of(&gate.check(&check)).unwrap();
     assert!(with.lease.is_some());
     assert_eq!(
