@@ -364,6 +364,9 @@ async fn changes(_: Arc<Gate>) -> Result<()> {
         gate.pki.foreign.bundle_pem()
     );
     set_bundle(&gate, &roots)?;
+    // Until the server has it, a call under way may be decided anew, which is recorded too.
+    let mut believed = foreign(&gate, "believed").await?;
+    until(&mut believed, "/orders/believed", 200, "allow").await?;
     document(&gate).await.context("a document")?;
     revocation(&gate).await.context("a revocation")?;
     exception(&gate).await.context("an exception")?;
@@ -441,17 +444,22 @@ async fn certificate(gate: &Gate) -> Result<()> {
 }
 
 /// An authority of callers is no longer believed; that of the proxies still is.
-async fn bundle(gate: &Gate) -> Result<()> {
-    let id = spiffe_id("/ns/shop/sa/unsigned");
+/// Who is signed by a root that is believed for a while.
+async fn foreign(gate: &Gate, name: &str) -> Result<Someone> {
+    let id = spiffe_id(&format!("/ns/shop/sa/{name}"));
     let identity = gate.pki.foreign.issue(&Spec::svid(&id))?;
     let caller = Caller::new(Some(&identity))?;
     let address = gate.address(ORDERS, ANY)?;
-    let mut someone = Someone {
+    Ok(Someone {
         connection: caller.connect(address, Http::Two).await?,
         id,
         caller,
         made: 0,
-    };
+    })
+}
+
+async fn bundle(gate: &Gate) -> Result<()> {
+    let mut someone = foreign(gate, "unsigned").await?;
     someone.warm(gate, "/orders/unsigned").await?;
     set_bundle(gate, &gate.pki.root.bundle_pem())?;
     until(&mut someone, "/orders/unsigned", 403, "identity-untrusted").await
